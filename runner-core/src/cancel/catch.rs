@@ -1,0 +1,153 @@
+//! `catch_cancelled` and `raise`: Python's `try: ... except CancelledError: ... raise`.
+
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::Pin;
+use std::task::{Context as Cx, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::error::CancelledError;
+use crate::task::cell::TaskCell;
+use crate::task::raw::with_current;
+use crate::task::{TaskRef, current_task};
+
+/// Runs `future`; if the task is cancelled meanwhile, drops it and yields the cancellation instead.
+///
+/// The code after it may await, clean up, go on as if nothing had happened, or [`raise`](CancelledError::raise) the
+/// cancellation again. Each request is delivered once, so awaiting during cleanup just works.
+///
+/// # Errors
+///
+/// [`CancelledError`] if a request reached this scope before the future was done.
+///
+/// # Cancel safety
+///
+/// This is what receives the cancellation. What is inside is dropped at the point where it waits.
+///
+/// # Differences from asyncio
+///
+/// Outside of a task of this crate there is nobody to cancel: the future just runs.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::time::Duration;
+///
+/// asyncio::run(async {
+///     let task = asyncio::spawn(async {
+///         match asyncio::catch_cancelled(asyncio::sleep(Duration::MAX)).await {
+///             Ok(()) => unreachable!(),
+///             Err(cancelled) => {
+///                 asyncio::sleep(Duration::from_millis(1)).await; // cleanup may await
+///                 cancelled.raise().await
+///             }
+///         }
+///     });
+///     asyncio::yield_now().await;
+///     task.cancel();
+///     assert!(task.await.unwrap_err().is_cancelled());
+/// })
+/// .unwrap();
+/// ```
+pub fn catch_cancelled<F: IntoFuture>(future: F) -> CatchCancelled<F::IntoFuture> {
+    CatchCancelled { future: Some(future.into_future()), scope: Scope::default() }
+}
+
+pin_project! {
+    /// The future of [`catch_cancelled`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct CatchCancelled<F> {
+        #[pin]
+        future: Option<F>,
+        scope: Scope,
+    }
+}
+
+/// A scope's place among the scopes of its task that wait; given up when dropped.
+#[derive(Default)]
+pub(super) struct Scope {
+    /// The task, and the scope's number in it, since it first waited.
+    entered: Option<(TaskRef, u64)>,
+}
+
+impl Scope {
+    /// Notes that the scope waits, so that a request wakes it.
+    pub(super) fn wait(&mut self, cx: &mut Cx<'_>) {
+        if let Some((task, number)) = &self.entered {
+            task.cell().enter_scope(Some(*number), cx.waker());
+        } else if let Some(task) = current_task() {
+            let number = task.cell().enter_scope(None, cx.waker());
+            self.entered = Some((task, number));
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        if let Some((task, number)) = self.entered.take() {
+            task.cell().leave_scope(number);
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<F: Future> Future for CatchCancelled<F> {
+    type Output = Result<F::Output, CancelledError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            panic!("`CatchCancelled` was polled after it was done; await it only once");
+        };
+        let outcome = match future.poll(cx) {
+            Poll::Ready(value) => Ok(value),
+            // The innermost scope is polled first; what is still pending now, nobody inside has taken.
+            Poll::Pending => match with_current(|current| current.and_then(TaskCell::take_cancel)) {
+                Some(cancelled) => Err(cancelled),
+                None => {
+                    this.scope.wait(cx);
+                    return Poll::Pending;
+                }
+            },
+        };
+        this.scope.leave();
+        this.future.set(None);
+        Poll::Ready(outcome)
+    }
+}
+
+impl CancelledError {
+    /// Raises the cancellation again: the next scope on the way out receives it, or the task ends cancelled.
+    ///
+    /// Does not return, and so fits where any type is expected.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a task of this crate, where nobody could receive it.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is what it says.
+    ///
+    /// # Examples
+    ///
+    /// See [`catch_cancelled`].
+    pub async fn raise(self) -> ! {
+        loop {
+            let error = self.clone();
+            poll_fn(|_cx| raise_in_current_task(&error)).await;
+        }
+    }
+}
+
+fn raise_in_current_task(error: &CancelledError) -> Poll<()> {
+    with_current(|current| match current {
+        Some(current) => current.raise(error.clone()),
+        None => panic!("`CancelledError::raise` outside of a task: spawn the code with `asyncio::spawn`"),
+    });
+    Poll::Pending
+}

@@ -1,0 +1,12 @@
+//! Living through a cancellation: catch scopes, and what is built on them.
+//!
+//! A request goes to the innermost scope that is waiting: what is inside of it is dropped, and the scope's code goes on,
+//! and may await. Each file is one small future over the task's cancel state (`task/cell.rs`). Nothing here spawns.
+
+mod catch;
+mod finally;
+mod timeout;
+
+pub use self::catch::{CatchCancelled, catch_cancelled};
+pub use self::finally::finally;
+pub use self::timeout::{Timeout, timeout, timeout_at};

@@ -1,0 +1,122 @@
+//! Configuration of a loop before it is made.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{EventLoop, LoopCore};
+use crate::driver::fork::ForkGuard;
+use crate::driver::{Driver, PollingDriver, VirtualTime};
+use crate::pool::ThreadPoolExecutor;
+use crate::task::scheduler::Scheduler;
+use crate::timers::Timers;
+
+/// Configures an [`EventLoop`]; made by [`EventLoop::builder`].
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::time::{Duration, Instant};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let started = Instant::now();
+/// let event_loop = asyncio::EventLoop::builder().virtual_time().build()?;
+/// event_loop.run_until_complete(asyncio::sleep(Duration::from_secs(3600)))?;
+/// assert!(started.elapsed() < Duration::from_secs(60));
+/// event_loop.close()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+#[derive(Default)]
+pub struct EventLoopBuilder {
+    debug: Option<bool>,
+    driver: Option<Box<dyn Driver>>,
+    virtual_time: bool,
+    seed: u64,
+    executor: Option<ThreadPoolExecutor>,
+    slow_callback_duration: Option<Duration>,
+}
+
+impl EventLoopBuilder {
+    pub(super) fn new() -> EventLoopBuilder {
+        EventLoopBuilder::default()
+    }
+
+    /// Switches debug mode on or off, whatever `ASYNCIO_DEBUG` says.
+    pub fn debug(mut self, debug: bool) -> EventLoopBuilder {
+        self.debug = Some(debug);
+        self
+    }
+
+    /// Sets what waits for I/O and tells the time; a [`PollingDriver`] unless set.
+    pub fn driver(mut self, driver: impl Driver + 'static) -> EventLoopBuilder {
+        self.driver = Some(Box::new(driver));
+        self
+    }
+
+    /// Lets the clock jump to the next deadline when nothing is ready, so that hours pass in milliseconds.
+    pub fn virtual_time(mut self) -> EventLoopBuilder {
+        self.virtual_time = true;
+        self
+    }
+
+    /// Runs what is ready in one turn in an order that depends on `seed`, to find tests that depend on the order.
+    /// With 0, the default, the order is first in, first out.
+    pub fn seed(mut self, seed: u64) -> EventLoopBuilder {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the default executor.
+    pub fn executor(mut self, executor: ThreadPoolExecutor) -> EventLoopBuilder {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// Sets from which time on debug mode reports a callback as slow; 100 ms unless set.
+    pub fn slow_callback_duration(mut self, duration: Duration) -> EventLoopBuilder {
+        self.slow_callback_duration = Some(duration);
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// None with the drivers of this crate, which open nothing before it is needed.
+    pub fn build(self) -> io::Result<EventLoop> {
+        let driver = self.driver.unwrap_or_else(|| Box::new(PollingDriver::new()));
+        let driver = if self.virtual_time { Box::new(VirtualTime::new(driver)) } else { driver };
+        let core = LoopCore {
+            scheduler: Scheduler::new(driver.notifier()),
+            epoch: driver.now(),
+            driver: RefCell::new(Some(driver)),
+            timers: RefCell::new(Timers::new()),
+            timer_due: Cell::new(false),
+            sources: Default::default(),
+            events: RefCell::default(),
+            since_look: Cell::new(0),
+            stopping: Cell::new(false),
+            running: Cell::new(false),
+            closed: Cell::new(false),
+            executor: RefCell::new(self.executor),
+            executor_shutdown: Cell::new(false),
+            debug: Cell::new(self.debug.unwrap_or_else(debug_from_environment)),
+            slow_callback_duration: Cell::new(self.slow_callback_duration.unwrap_or(Duration::from_millis(100))),
+            shuffle: Cell::new(self.seed),
+            on_interrupt: RefCell::new(None),
+            fork: ForkGuard::new(),
+        };
+        Ok(EventLoop { core: Rc::new(core) })
+    }
+}
+
+/// `ASYNCIO_DEBUG`: unset, empty, `0` and `false` mean off.
+///
+/// In CPython any text switches debug mode on, also `0`, which nobody who writes it means.
+fn debug_from_environment() -> bool {
+    std::env::var_os("ASYNCIO_DEBUG").is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+}

@@ -1,0 +1,384 @@
+//! The event loop: one thread's queue of ready callbacks and tasks, its timers, and its sources of I/O.
+//!
+//! One turn (`turn.rs`) collects what arrived, waits if nothing is ready, and runs exactly what was ready then; whatever
+//! becomes ready meanwhile waits for the next turn. Nothing opened here costs anything before its first use.
+//!
+//! The loop knows a task as a runnable with a cell, never as a future or an output, and nothing of signals or runners.
+
+mod builder;
+mod current;
+mod remote;
+mod run;
+mod sources;
+mod spawn;
+mod time;
+mod turn;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+pub use self::builder::EventLoopBuilder;
+pub use self::current::{event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop};
+pub use self::remote::{CancelHandle, ClosedError, LoopHandle, RemoteTask};
+pub(crate) use self::sources::{Direction, Registration};
+pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};
+pub use self::time::TimerHandle;
+pub(crate) use self::time::Timeout;
+
+use self::sources::Sources;
+use self::time::TimerEntry;
+use crate::driver::fork::ForkGuard;
+use crate::driver::{Driver, Events};
+use crate::error::RunError;
+use crate::exception::{ExceptionContext, write_to_stderr};
+use crate::handle::Handle;
+use crate::pool::ThreadPoolExecutor;
+use crate::task::TaskRef;
+use crate::task::scheduler::{Ready, Scheduler};
+use crate::timers::Timers;
+
+/// One thread's event loop. Cloning gives another handle of the same loop.
+///
+/// A [`Runner`](crate::Runner) makes, runs and closes one; by hand it is for those who drive it themselves, or configure it
+/// in a `loop_factory`. Close it when done: a loop that is only dropped leaves behind what its tasks hold.
+///
+/// # Differences from asyncio
+///
+/// `EventLoop` stays on its thread (it is not `Send`), which the compiler checks; [`handle`](EventLoop::handle) gives the
+/// remote control for other threads.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let event_loop = asyncio::EventLoop::new()?;
+/// let answer = event_loop.run_until_complete(async {
+///     asyncio::sleep(Duration::from_millis(1)).await;
+///     42
+/// })?;
+/// assert_eq!(answer, 42);
+/// event_loop.close()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct EventLoop {
+    core: Rc<LoopCore>,
+}
+
+/// What the clones of an [`EventLoop`] share.
+pub(crate) struct LoopCore {
+    /// The queue, the tasks, the inbox and the exception sink.
+    pub(crate) scheduler: Rc<Scheduler>,
+    /// Waits and tells the time; gone once the loop is closed.
+    driver: RefCell<Option<Box<dyn Driver>>>,
+    /// Deadlines, in nanoseconds since `epoch`.
+    timers: RefCell<Timers<TimerEntry>>,
+    /// A deadline was due already when it was set: it is looked at in the next turn even if nothing waits.
+    timer_due: Cell<bool>,
+    /// The driver's time when the loop was made.
+    epoch: Instant,
+    /// The descriptors that are watched.
+    sources: Sources,
+    /// Storage for events, kept for reuse.
+    events: RefCell<Events>,
+    /// Entries run since time and I/O were last looked at.
+    since_look: Cell<u32>,
+    /// `stop` was called.
+    stopping: Cell<bool>,
+    /// A `run_*` call is under way.
+    running: Cell<bool>,
+    /// `close` was called.
+    closed: Cell<bool>,
+    /// The default executor, made at first use.
+    executor: RefCell<Option<ThreadPoolExecutor>>,
+    /// `shutdown_default_executor` was called.
+    executor_shutdown: Cell<bool>,
+    /// See `semantics.md` 6; switched at any time.
+    debug: Cell<bool>,
+    /// From this on a callback is slow.
+    slow_callback_duration: Cell<Duration>,
+    /// State of the generator that shuffles ready entries; 0 keeps them first in, first out.
+    shuffle: Cell<u64>,
+    /// Called on the loop's thread when a signal's thread asked for attention.
+    on_interrupt: RefCell<Option<Rc<dyn Fn()>>>,
+    /// Tells whether this is the process that made the loop.
+    fork: ForkGuard,
+}
+
+/// Makes a new loop; the same as [`EventLoop::new`].
+///
+/// # Errors
+///
+/// As [`EventLoop::new`].
+pub fn new_event_loop() -> io::Result<EventLoop> {
+    EventLoop::new()
+}
+
+impl EventLoop {
+    /// Makes a loop with the default driver.
+    ///
+    /// No descriptor is opened and no thread started: that waits until the loop is used for I/O or blocking jobs.
+    ///
+    /// # Errors
+    ///
+    /// None today; a driver that opens something at once may fail.
+    #[doc(alias = "new_event_loop")]
+    pub fn new() -> io::Result<EventLoop> {
+        EventLoop::builder().build()
+    }
+
+    /// Configures a loop before it is made.
+    pub fn builder() -> EventLoopBuilder {
+        EventLoopBuilder::new()
+    }
+
+    pub(crate) fn core(&self) -> &Rc<LoopCore> {
+        &self.core
+    }
+
+    /// Has `callback` called in the next turn, after everything that is scheduled already.
+    ///
+    /// # Panics
+    ///
+    /// When the loop is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let event_loop = asyncio::EventLoop::new()?;
+    /// let stopper = event_loop.clone();
+    /// event_loop.call_soon(move || stopper.stop());
+    /// event_loop.run_forever()?;
+    /// event_loop.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
+        self.core.refuse_if_closed();
+        let handle = Handle::new(Box::new(callback), Location::caller());
+        self.core.scheduler.push(Ready::Callback(handle.clone()));
+        handle
+    }
+
+    /// Returns the driver's time: the clock of [`call_at`](EventLoop::call_at). Monotonic.
+    pub fn time(&self) -> Instant {
+        self.core.now()
+    }
+
+    /// Returns `true` while a `run_*` call is under way.
+    pub fn is_running(&self) -> bool {
+        self.core.running.get()
+    }
+
+    /// Returns `true` once the loop was closed.
+    pub fn is_closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// Returns the remote control, for other threads.
+    pub fn handle(&self) -> LoopHandle {
+        LoopHandle::new(self.core.scheduler.inbox, self.core.scheduler.generation)
+    }
+
+    /// Returns every task of this loop that is not done, oldest first.
+    pub fn all_tasks(&self) -> Vec<TaskRef> {
+        self.core.scheduler.tasks()
+    }
+
+    /// Switches debug mode, also while the loop runs.
+    pub fn set_debug(&self, debug: bool) {
+        self.core.debug.set(debug);
+    }
+
+    /// Returns `true` in debug mode.
+    #[doc(alias = "get_debug")]
+    pub fn debug(&self) -> bool {
+        self.core.debug.get()
+    }
+
+    /// Sets from which time on debug mode reports a callback or a task's step as slow; 100 ms unless set.
+    pub fn set_slow_callback_duration(&self, duration: Duration) {
+        self.core.slow_callback_duration.set(duration);
+    }
+
+    /// Returns the limit set by [`set_slow_callback_duration`](EventLoop::set_slow_callback_duration).
+    pub fn slow_callback_duration(&self) -> Duration {
+        self.core.slow_callback_duration.get()
+    }
+
+    /// Sets who is told of failures that nobody receives instead of stderr.
+    ///
+    /// The handler runs on the loop's thread. If it panics, stderr gets both its panic and what it was given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// let seen = Rc::new(RefCell::new(Vec::new()));
+    /// let log = seen.clone();
+    /// asyncio::run(async {
+    ///     asyncio::running_loop().set_exception_handler(move |_loop, context| {
+    ///         log.borrow_mut().push(context.message().to_owned());
+    ///     });
+    ///     drop(asyncio::spawn(async { panic!("nobody listens") }));
+    ///     asyncio::yield_now().await;
+    /// })
+    /// .unwrap();
+    /// assert_eq!(*seen.borrow(), ["Task exception was never retrieved"]);
+    /// ```
+    pub fn set_exception_handler(&self, handler: impl Fn(&EventLoop, &ExceptionContext) + 'static) {
+        let core = Rc::downgrade(&self.core);
+        self.core.scheduler.exceptions.set_handler(Some(Rc::new(move |context: &ExceptionContext| {
+            match core.upgrade() {
+                Some(core) => handler(&EventLoop { core }, context),
+                None => write_to_stderr(context),
+            }
+        })));
+    }
+
+    /// Brings the default back: failures that nobody receives are written to stderr.
+    pub fn reset_exception_handler(&self) {
+        self.core.scheduler.exceptions.set_handler(None);
+    }
+
+    /// Reports a failure to the exception handler.
+    pub fn call_exception_handler(&self, context: ExceptionContext) {
+        self.core.scheduler.exceptions.report(context);
+    }
+
+    /// Reports a failure as if no handler was set: one record on stderr.
+    pub fn default_exception_handler(&self, context: &ExceptionContext) {
+        write_to_stderr(context);
+    }
+
+    /// Ends the loop: tasks that are left are dropped unasked, callbacks and timers unrun, the executor is told to end.
+    ///
+    /// A runner cancels and awaits everything first. Closing a closed loop does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::AlreadyRunning`] from inside of the loop ("Cannot close a running event loop" in asyncio); nothing is
+    /// changed then.
+    pub fn close(&self) -> Result<(), RunError> {
+        if self.is_running() {
+            return Err(RunError::AlreadyRunning);
+        }
+        self.core.close();
+        Ok(())
+    }
+}
+
+impl LoopCore {
+    pub(crate) fn now(&self) -> Instant {
+        self.driver.borrow().as_ref().map_or_else(Instant::now, |driver| driver.now())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    #[track_caller]
+    fn refuse_if_closed(&self) {
+        assert!(!self.is_closed(), "Event loop is closed; make a new one, or use the loop before it is closed");
+    }
+
+    /// Runs `f` on the driver. Nothing that `f` calls may come back here.
+    fn with_driver(&self, f: impl FnOnce(&mut dyn Driver) -> io::Result<()>) -> io::Result<()> {
+        match &mut *self.driver.borrow_mut() {
+            Some(driver) => f(&mut **driver),
+            None => Err(sources::closed_error()),
+        }
+    }
+
+    /// The order matters: tasks first, whose destructors may still use everything else.
+    fn close(&self) {
+        if self.closed.replace(true) {
+            return;
+        }
+        self.scheduler.close();
+        let timers: Vec<TimerEntry> = self.timers.borrow_mut().drain().collect();
+        timers.into_iter().for_each(crate::exception::drop_quietly);
+        self.sources.close();
+        self.executor_shutdown.set(true);
+        if let Some(executor) = self.executor.borrow_mut().take() {
+            executor.begin_shutdown();
+        }
+        self.on_interrupt.borrow_mut().take();
+        if let Some(mut driver) = self.driver.borrow_mut().take() {
+            if self.fork.is_forked() {
+                driver.forget();
+            }
+        }
+    }
+
+    /// Has `callback` called on the loop's thread whenever a signal asks for attention.
+    pub(crate) fn set_on_interrupt(&self, callback: Option<Rc<dyn Fn()>>) {
+        let previous = std::mem::replace(&mut *self.on_interrupt.borrow_mut(), callback);
+        drop(previous);
+    }
+
+    /// A handle on what ends the driver's wait, for a signal's thread.
+    pub(crate) fn notifier(&self) -> Option<std::sync::Arc<dyn crate::driver::Notify>> {
+        self.driver.borrow().as_ref().map(|driver| driver.notifier())
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        self.fork.is_forked()
+    }
+
+    /// The default executor, made now if it is the first use; after its shutdown one that refuses every job.
+    pub(crate) fn default_executor(&self) -> ThreadPoolExecutor {
+        let mut executor = self.executor.borrow_mut();
+        let executor = executor.get_or_insert_with(ThreadPoolExecutor::new);
+        if self.executor_shutdown.get() {
+            executor.begin_shutdown();
+        }
+        executor.clone()
+    }
+
+    /// Begins the default executor's shutdown; `None` if there never was one.
+    pub(crate) fn retire_executor(&self) -> Option<ThreadPoolExecutor> {
+        self.executor_shutdown.set(true);
+        let executor = self.executor.borrow().clone();
+        executor.inspect(ThreadPoolExecutor::begin_shutdown)
+    }
+
+    pub(crate) fn replace_executor(&self, executor: ThreadPoolExecutor) {
+        *self.executor.borrow_mut() = Some(executor);
+    }
+}
+
+impl Drop for LoopCore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl PartialEq for EventLoop {
+    /// Two handles are equal if they are of the same loop.
+    fn eq(&self, other: &EventLoop) -> bool {
+        Rc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Eq for EventLoop {}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (running, closed, debug) = (self.is_running(), self.is_closed(), self.debug());
+        write!(f, "<EventLoop running={running} closed={closed} debug={debug}>")
+    }
+}

@@ -1,0 +1,240 @@
+//! Deadlines: callbacks called later, and futures woken later.
+//!
+//! A deadline never fires early. Any `Duration` is accepted: one that the clock cannot reach means never.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::task::{Context as Cx, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::{EventLoop, LoopCore};
+use crate::handle::Handle;
+use crate::task::scheduler::Ready;
+use crate::timers::{NEVER, TimerKey};
+
+/// What happens at a deadline.
+pub(super) enum TimerEntry {
+    Callback(Handle),
+    Wake(Waker),
+}
+
+/// A callback scheduled with `call_later` or `call_at`; dropping the handle changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::time::Duration;
+///
+/// asyncio::run(async {
+///     let handle = asyncio::running_loop().call_later(Duration::from_secs(60), || unreachable!());
+///     handle.cancel();
+///     assert!(handle.cancelled());
+/// })
+/// .unwrap();
+/// ```
+#[derive(Clone)]
+pub struct TimerHandle {
+    handle: Handle,
+    key: TimerKey,
+    when: Instant,
+    core: Weak<LoopCore>,
+}
+
+impl TimerHandle {
+    /// Calls the callback off and drops it; does nothing when it has run already.
+    pub fn cancel(&self) {
+        self.handle.cancel();
+        if let Some(core) = self.core.upgrade() {
+            let entry = core.timers.borrow_mut().remove(self.key);
+            drop(entry);
+        }
+    }
+
+    /// Returns `true` if the callback was called off.
+    pub fn cancelled(&self) -> bool {
+        self.handle.cancelled()
+    }
+
+    /// Returns when the callback is due, on the clock of [`EventLoop::time`].
+    pub fn when(&self) -> Instant {
+        self.when
+    }
+}
+
+impl fmt::Debug for TimerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<TimerHandle when={:?} {:?}>", self.when, self.handle)
+    }
+}
+
+impl EventLoop {
+    /// Has `callback` called after `delay`.
+    ///
+    /// Callbacks that are due at the same time are called in the order in which they were scheduled.
+    ///
+    /// # Panics
+    ///
+    /// When the loop is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let event_loop = asyncio::EventLoop::new()?;
+    /// let stopper = event_loop.clone();
+    /// event_loop.call_later(Duration::from_millis(1), move || stopper.stop());
+    /// event_loop.run_forever()?;
+    /// event_loop.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
+        let now = self.core.now();
+        let (when, nanos) = match now.checked_add(delay) {
+            Some(when) => (when, self.core.nanos(when)),
+            None => (far_future(now), NEVER),
+        };
+        self.schedule(when, nanos, callback, Location::caller())
+    }
+
+    /// Has `callback` called at `when`, on the clock of [`time`](EventLoop::time). A time that has passed means soon.
+    ///
+    /// # Panics
+    ///
+    /// When the loop is closed.
+    #[track_caller]
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.schedule(when, self.core.nanos(when), callback, Location::caller())
+    }
+
+    #[track_caller]
+    fn schedule(
+        &self,
+        when: Instant,
+        nanos: u64,
+        callback: impl FnOnce() + 'static,
+        location: &'static Location<'static>,
+    ) -> TimerHandle {
+        self.core.refuse_if_closed();
+        let handle = Handle::new(Box::new(callback), location);
+        let key = self.core.insert_timer(nanos, TimerEntry::Callback(handle.clone()));
+        TimerHandle { handle, key, when, core: Rc::downgrade(&self.core) }
+    }
+}
+
+/// A time that no clock will show, for a deadline that overflows.
+fn far_future(now: Instant) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    now.checked_add(CENTURY).unwrap_or(now)
+}
+
+impl LoopCore {
+    /// Nanoseconds since the loop was made. 584 years fit; what is later is never.
+    pub(super) fn nanos(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(NEVER)
+    }
+
+    pub(super) fn instant(&self, nanos: u64) -> Option<Instant> {
+        if nanos == NEVER {
+            return None;
+        }
+        self.epoch.checked_add(Duration::from_nanos(nanos))
+    }
+
+    fn insert_timer(&self, nanos: u64, entry: TimerEntry) -> TimerKey {
+        let key = self.timers.borrow_mut().insert(nanos, entry);
+        // While the loop is busy, timers are looked at only every so often; one that is due now should not wait for that.
+        if nanos != NEVER && nanos <= self.nanos(self.now()) {
+            self.timer_due.set(true);
+        }
+        key
+    }
+
+    /// Moves every timer that is due to the ready queue, in the order of deadlines.
+    pub(super) fn fire_timers(&self) {
+        self.timer_due.set(false);
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        let now = self.nanos(self.now());
+        loop {
+            let expired = self.timers.borrow_mut().pop_expired(now);
+            match expired {
+                Some(TimerEntry::Callback(handle)) => self.scheduler.push(Ready::Callback(handle)),
+                Some(TimerEntry::Wake(waker)) => waker.wake(),
+                None => break,
+            }
+        }
+    }
+
+    /// When the loop must wake up at the latest.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let nanos = self.timers.borrow_mut().next_deadline()?;
+        self.instant(nanos)
+    }
+}
+
+/// A deadline that wakes whoever polls it; the timer is made at the first poll, and taken out when this is dropped.
+pub(crate) struct Timeout {
+    /// `None` means never.
+    deadline: Option<Instant>,
+    /// Set while a timer is armed.
+    armed: Cell<Option<TimerKey>>,
+    core: Option<Weak<LoopCore>>,
+}
+
+impl Timeout {
+    /// Due at `deadline` on the running loop's clock.
+    pub(crate) fn at(deadline: Option<Instant>) -> Timeout {
+        Timeout { deadline, armed: Cell::new(None), core: None }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Completes once the deadline has passed.
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let core = match self.core.as_ref().and_then(Weak::upgrade) {
+            Some(core) => core,
+            None => {
+                let event_loop = super::running_loop();
+                self.core = Some(Rc::downgrade(event_loop.core()));
+                event_loop.core
+            }
+        };
+        let mut timers = core.timers.borrow_mut();
+        match self.armed.get().and_then(|key| timers.get_mut(key)) {
+            Some(TimerEntry::Wake(waker)) => {
+                waker.clone_from(cx.waker());
+                return Poll::Pending;
+            }
+            _ => drop(timers),
+        }
+        // Not armed: not yet, or it has fired.
+        if self.armed.take().is_some() || core.now() >= deadline {
+            return Poll::Ready(());
+        }
+        let key = core.insert_timer(core.nanos(deadline), TimerEntry::Wake(cx.waker().clone()));
+        self.armed.set(Some(key));
+        Poll::Pending
+    }
+}
+
+impl Drop for Timeout {
+    fn drop(&mut self) {
+        let core = self.core.as_ref().and_then(Weak::upgrade);
+        if let (Some(key), Some(core)) = (self.armed.get(), core) {
+            let entry = core.timers.borrow_mut().remove(key);
+            drop(entry);
+        }
+    }
+}

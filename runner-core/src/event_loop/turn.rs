@@ -1,0 +1,178 @@
+//! One turn of the loop.
+//!
+//! The order is asyncio's (`BaseEventLoop._run_once`): wait if nothing is ready, I/O, timers, then exactly the entries that
+//! are ready at that point. asyncio polls once per turn even when busy; here a busy loop looks at the system only once per
+//! [`LOOK_INTERVAL`] entries, which bounds the delay of an event just as well and makes a task switch cost no system call.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::{Duration, Instant};
+
+use super::LoopCore;
+use crate::context::{Identity, Snapshot};
+use crate::driver::Wait;
+use crate::exception::ExceptionContext;
+use crate::handle::Handle;
+use crate::task::scheduler::Ready;
+
+/// Entries that are run at most between two looks at timers and I/O. tokio's figure; a power of two less three, so that
+/// regular patterns of user code do not fall into step with it.
+const LOOK_INTERVAL: u32 = 61;
+
+impl LoopCore {
+    /// Runs one turn; waits for something to happen, but not past `limit`, if nothing is ready and `may_wait`.
+    ///
+    /// # Errors
+    ///
+    /// The driver's: the loop cannot wait any more, and must end rather than spin.
+    pub(super) fn turn(&self, may_wait: bool, limit: Option<Instant>) -> io::Result<()> {
+        self.receive_mail();
+        self.look_around(may_wait, limit)?;
+        if self.timer_due.get() {
+            self.fire_timers();
+        }
+        self.run_batch()
+    }
+
+    /// Takes what other threads and signals left.
+    fn receive_mail(&self) {
+        if self.scheduler.inbox.has_mail() {
+            self.scheduler.collect_mail();
+            if self.scheduler.inbox.take_interrupt() {
+                let callback = self.on_interrupt.borrow().clone();
+                if let Some(callback) = callback {
+                    callback();
+                }
+            }
+        }
+    }
+
+    /// Looks at I/O and time: always when idle, else once in a while.
+    fn look_around(&self, may_wait: bool, limit: Option<Instant>) -> io::Result<()> {
+        let idle = self.scheduler.ready_len() == 0;
+        if !idle && self.since_look.get() < LOOK_INTERVAL {
+            return Ok(());
+        }
+        self.since_look.set(0);
+        if idle && may_wait && !self.stopping.get() && !self.timer_due.get() {
+            self.sleep(limit)?;
+        } else {
+            self.look()?;
+        }
+        self.fire_timers();
+        Ok(())
+    }
+
+    /// Waits until something happens. An announced wait that finds mail becomes a mere look.
+    fn sleep(&self, limit: Option<Instant>) -> io::Result<()> {
+        let deadline = match (self.next_deadline(), limit) {
+            (Some(timer), Some(limit)) => Some(timer.min(limit)),
+            (timer, limit) => timer.or(limit),
+        };
+        let wait = deadline.map_or(Wait::forever(), Wait::until).with_outside_work(self.outside_work());
+        let wait = if self.scheduler.inbox.fall_asleep() { wait } else { Wait::look() };
+        let result = self.wait(wait);
+        self.scheduler.inbox.wake_up();
+        result?;
+        self.receive_mail();
+        Ok(())
+    }
+
+    fn look(&self) -> io::Result<()> {
+        self.wait(Wait::look())
+    }
+
+    /// The number of jobs in other threads whose end will wake the loop.
+    fn outside_work(&self) -> usize {
+        self.executor.borrow().as_ref().map_or(0, |executor| executor.outstanding())
+    }
+
+    fn wait(&self, wait: Wait) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        self.with_driver(|driver| driver.wait(wait, &mut events))?;
+        for readiness in events.drain() {
+            self.sources.apply(readiness, &self.scheduler);
+        }
+        Ok(())
+    }
+
+    /// Runs exactly what is ready now.
+    fn run_batch(&self) -> io::Result<()> {
+        let count = self.scheduler.ready_len();
+        if self.shuffle.get() != 0 {
+            self.scheduler.reorder(count, |remaining| self.random_below(remaining));
+        }
+        for _ in 0..count {
+            let Some(entry) = self.scheduler.pop() else { break };
+            let since_look = self.since_look.get() + 1;
+            self.since_look.set(since_look);
+            if self.debug.get() {
+                self.run_timed(entry);
+            } else {
+                self.run_entry(entry);
+            }
+            if since_look >= LOOK_INTERVAL {
+                // What this finds joins the queue's end, and runs in the next turn.
+                self.since_look.set(0);
+                self.look()?;
+                self.fire_timers();
+            }
+        }
+        Ok(())
+    }
+
+    fn run_entry(&self, entry: Ready) {
+        match entry {
+            Ready::Task(runnable) => {
+                runnable.run();
+            }
+            Ready::Callback(handle) => self.run_callback(&handle),
+        }
+    }
+
+    /// Runs a callback in its context; a panic goes to the exception handler, and the loop goes on.
+    pub(super) fn run_callback(&self, handle: &Handle) {
+        let Some((callback, snapshot)) = handle.take() else { return };
+        if let Err(payload) = call_in(snapshot, callback) {
+            let context = ExceptionContext::new("Exception in callback").with_panic(payload);
+            self.scheduler.exceptions.report(context.with_callback(handle.location()));
+        }
+    }
+
+    /// The same as `run_entry`, with a stopwatch.
+    fn run_timed(&self, entry: Ready) {
+        let description = match &entry {
+            Ready::Task(runnable) => runnable.metadata().info().to_string(),
+            Ready::Callback(handle) => format!("{handle:?}"),
+        };
+        let started = Instant::now();
+        self.run_entry(entry);
+        report_if_slow(started.elapsed(), self.slow_callback_duration.get(), &description);
+    }
+
+    /// Marsaglia's xorshift with the triple 13, 7, 17 ("Xorshift RNGs", 2003): no statistics, only variety.
+    fn random_below(&self, bound: usize) -> usize {
+        let mut state = self.shuffle.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.shuffle.set(state);
+        (state % bound as u64) as usize
+    }
+}
+
+fn call_in(snapshot: Snapshot, callback: Box<dyn FnOnce()>) -> Result<(), Box<dyn Any + Send>> {
+    let snapshot = Cell::new(snapshot);
+    let _entered = Snapshot::enter(&snapshot, Identity::Unassigned);
+    panic::catch_unwind(AssertUnwindSafe(callback))
+}
+
+fn report_if_slow(taken: Duration, limit: Duration, description: &str) {
+    if taken >= limit {
+        use std::io::Write as _;
+        let line = format!("Executing {description} took {:.3} seconds\n", taken.as_secs_f64());
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}

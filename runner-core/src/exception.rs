@@ -1,0 +1,245 @@
+//! Failures that nobody is there to receive, and the one place they go to.
+//!
+//! Each is reported exactly once: to the handler that the program set, else to stderr. A handler that fails itself is
+//! reported to stderr together with what it was given. This file knows neither loop nor task, only their descriptions.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::io::Write as _;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::rc::Rc;
+
+use crate::error::panic_text;
+
+/// What failed, as given to the loop's exception handler.
+///
+/// # Differences from asyncio
+///
+/// asyncio passes a dictionary; the keys are methods here.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use asyncio::ExceptionContext;
+///
+/// let context = ExceptionContext::new("the cache is cold").with_error(std::io::Error::other("no such entry"));
+/// assert_eq!(context.message(), "the cache is cold");
+/// assert_eq!(context.exception().unwrap(), "no such entry");
+/// ```
+pub struct ExceptionContext {
+    /// One line: what happened.
+    message: String,
+    /// The panic's payload or the error.
+    cause: Option<Cause>,
+    /// The task that it is about.
+    task: Option<TaskInfo>,
+    /// The line that scheduled the callback that it is about.
+    callback: Option<&'static Location<'static>>,
+}
+
+/// What was thrown.
+enum Cause {
+    Panic(Box<dyn Any + Send>),
+    Error(Box<dyn Error>),
+}
+
+/// A task as the exception handler sees it: it may be gone by then.
+#[derive(Debug, Clone)]
+pub struct TaskInfo {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) spawn_location: &'static Location<'static>,
+}
+
+impl TaskInfo {
+    /// Returns the task's number, unique in the process.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the task's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the line of the program that spawned the task.
+    pub fn spawn_location(&self) -> &'static Location<'static> {
+        self.spawn_location
+    }
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let location = self.spawn_location;
+        write!(f, "<Task name='{}' spawned at {}:{}>", self.name, location.file(), location.line())
+    }
+}
+
+impl ExceptionContext {
+    /// Creates a report with nothing but a message.
+    pub fn new(message: impl Into<String>) -> ExceptionContext {
+        ExceptionContext { message: message.into(), cause: None, task: None, callback: None }
+    }
+
+    /// Adds the error that is reported.
+    #[must_use]
+    pub fn with_error(mut self, error: impl Into<Box<dyn Error>>) -> ExceptionContext {
+        self.cause = Some(Cause::Error(error.into()));
+        self
+    }
+
+    /// Adds the payload of the panic that is reported.
+    #[must_use]
+    pub fn with_panic(mut self, payload: Box<dyn Any + Send>) -> ExceptionContext {
+        self.cause = Some(Cause::Panic(payload));
+        self
+    }
+
+    pub(crate) fn with_task(mut self, task: TaskInfo) -> ExceptionContext {
+        self.task = Some(task);
+        self
+    }
+
+    pub(crate) fn with_callback(mut self, location: &'static Location<'static>) -> ExceptionContext {
+        self.callback = Some(location);
+        self
+    }
+
+    /// Returns the message, one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns the text of the error or panic, if there is one.
+    pub fn exception(&self) -> Option<String> {
+        match self.cause.as_ref()? {
+            Cause::Panic(payload) => Some(panic_text(&**payload).to_owned()),
+            Cause::Error(error) => Some(error.to_string()),
+        }
+    }
+
+    /// Returns the error, if it is one and no panic.
+    pub fn error(&self) -> Option<&(dyn Error + 'static)> {
+        match self.cause.as_ref()? {
+            Cause::Error(error) => Some(&**error),
+            Cause::Panic(_) => None,
+        }
+    }
+
+    /// Returns the payload, if it is a panic.
+    pub fn panic_payload(&self) -> Option<&(dyn Any + Send)> {
+        match self.cause.as_ref()? {
+            Cause::Panic(payload) => Some(&**payload),
+            Cause::Error(_) => None,
+        }
+    }
+
+    /// Returns the task that the report is about, if there is one.
+    pub fn task(&self) -> Option<&TaskInfo> {
+        self.task.as_ref()
+    }
+}
+
+impl fmt::Display for ExceptionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.message.is_empty() { "Unhandled exception in event loop" } else { &self.message })?;
+        match &self.cause {
+            Some(Cause::Panic(payload)) => write!(f, "\nexception: panicked: {}", panic_text(&**payload))?,
+            Some(Cause::Error(error)) => write!(f, "\nexception: {error}")?,
+            None => {}
+        }
+        if let Some(location) = self.callback {
+            write!(f, "\nhandle: <Handle created at {}:{}>", location.file(), location.line())?;
+        }
+        match &self.task {
+            Some(task) => write!(f, "\ntask: {task}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ExceptionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExceptionContext({self})")
+    }
+}
+
+/// The handler of one loop.
+type Handler = Rc<dyn Fn(&ExceptionContext)>;
+
+/// Where one loop's reports go.
+#[derive(Default)]
+pub(crate) struct ExceptionSink {
+    /// The program's own handler, if it set one.
+    handler: RefCell<Option<Handler>>,
+    /// While the runner shuts the loop down: what was reported, for its own report.
+    during_shutdown: RefCell<Option<Vec<String>>>,
+}
+
+impl ExceptionSink {
+    pub(crate) fn set_handler(&self, handler: Option<Handler>) {
+        *self.handler.borrow_mut() = handler;
+    }
+
+    /// From now on reports are also collected.
+    pub(crate) fn begin_shutdown(&self) {
+        *self.during_shutdown.borrow_mut() = Some(Vec::new());
+    }
+
+    /// Returns what was reported since [`begin_shutdown`](ExceptionSink::begin_shutdown).
+    pub(crate) fn end_shutdown(&self) -> Vec<String> {
+        self.during_shutdown.borrow_mut().take().unwrap_or_default()
+    }
+
+    /// Reports a task's panic that nobody retrieved.
+    pub(crate) fn report_unseen_panic(&self, payload: Box<dyn Any + Send>, task: TaskInfo) {
+        let message = match *self.during_shutdown.borrow() {
+            Some(_) => "unhandled exception during asyncio.run() shutdown",
+            None => "Task exception was never retrieved",
+        };
+        self.report(ExceptionContext::new(message).with_panic(payload).with_task(task));
+    }
+
+    /// Reports to the program's handler, or to stderr if there is none or if it panics.
+    pub(crate) fn report(&self, context: ExceptionContext) {
+        // Cloned, so that a handler may set another one.
+        let handler = self.handler.borrow().clone();
+        if let Some(collected) = &mut *self.during_shutdown.borrow_mut() {
+            collected.push(context.to_string());
+        }
+        match handler.map(|handler| panic::catch_unwind(AssertUnwindSafe(|| handler(&context)))) {
+            None => write_to_stderr(&context),
+            Some(Ok(())) => {}
+            Some(Err(payload)) => {
+                let failure = ExceptionContext::new("Unhandled error in exception handler").with_panic(payload);
+                write_to_stderr(&failure);
+                write_to_stderr(&context);
+                drop_quietly(failure);
+            }
+        }
+        drop_quietly(context);
+    }
+}
+
+/// Writes the report as one piece. A closed or full stderr must not turn a report into a second failure.
+pub(crate) fn write_to_stderr(context: &ExceptionContext) {
+    let _ = std::io::stderr().write_all(format!("{context}\n").as_bytes());
+}
+
+/// Drops `value` whose destructor may panic, where there is nobody left to tell.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
+        // A payload that panics when it is dropped would panic here again: it is leaked instead.
+        std::mem::forget(payload);
+    }
+}
+
+/// Drops `value`, and reports under `message` if its destructor panics.
+pub(crate) fn drop_reporting<T>(value: T, report: impl FnOnce(Box<dyn Any + Send>)) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
+        report(payload);
+    }
+}

@@ -1,0 +1,226 @@
+//! Readiness of one descriptor, as futures.
+//!
+//! Try first, wait only when the system says `WouldBlock`: then the source is registered, once, and stays so until the
+//! object is dropped. A pending cancellation comes before any attempt, so no byte and no connection is lost to it.
+//! This file knows neither sockets nor the format of anything.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context as Cx, Poll};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::event_loop::{Direction, Registration, running_loop};
+use crate::task::{is_cancel_pending, spend_budget};
+
+/// Makes anything with a descriptor that can be waited for usable in async code: sockets, pipes, terminals.
+///
+/// Belongs to the loop in which it first had to wait.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use asyncio::io::Async;
+/// use std::io::{Read as _, Write as _};
+/// use std::os::unix::net::UnixStream;
+///
+/// asyncio::run(async {
+///     let (ours, mut theirs) = UnixStream::pair()?;
+///     let ours = Async::new(ours)?;
+///     asyncio::running_loop().call_soon(move || theirs.write_all(b"hello").unwrap());
+///     let mut buffer = [0; 16];
+///     let length = ours.read_with(|mut stream| stream.read(&mut buffer)).await?;
+///     assert_eq!(&buffer[..length], b"hello");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap()
+/// .unwrap();
+/// ```
+pub struct Async<T: AsFd> {
+    /// `None` only after `into_inner`.
+    io: Option<T>,
+    /// Made when an operation first had to wait.
+    registration: OnceCell<Registration>,
+}
+
+impl<T: AsFd> Async<T> {
+    /// Takes `io` over and switches it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the mode cannot be switched.
+    pub fn new(io: T) -> io::Result<Async<T>> {
+        rustix::io::ioctl_fionbio(&io, true)?;
+        Ok(Async::from_nonblocking(io))
+    }
+
+    /// Takes over what is in non-blocking mode already.
+    pub(crate) fn from_nonblocking(io: T) -> Async<T> {
+        Async { io: Some(io), registration: OnceCell::new() }
+    }
+
+    /// Returns the object itself.
+    pub fn get_ref(&self) -> &T {
+        self.io.as_ref().expect("only `into_inner` takes the object out, and consumes `self`")
+    }
+
+    /// Gives the object back, still in non-blocking mode.
+    pub fn into_inner(mut self) -> T {
+        self.deregister();
+        self.io.take().expect("only `into_inner` takes the object out, and consumes `self`")
+    }
+
+    /// Waits until the object is worth reading from.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to watch the descriptor, or the loop is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is consumed.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Direction::Read).await
+    }
+
+    /// Waits until the object is worth writing to.
+    ///
+    /// # Errors
+    ///
+    /// As [`readable`](Async::readable).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is consumed.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Direction::Write).await
+    }
+
+    async fn ready(&self, direction: Direction) -> io::Result<()> {
+        poll_fn(|cx| self.poll_ready(direction, cx)).await
+    }
+
+    fn poll_ready(&self, direction: Direction, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        if is_cancel_pending() {
+            return Poll::Pending;
+        }
+        std::task::ready!(spend_budget(cx));
+        let state = &self.registration()?.state;
+        loop {
+            std::task::ready!(state.poll_ready(direction, cx))?;
+            // What the loop remembers is that an operation is worth trying; whether it would succeed, only the system
+            // knows, and asking consumes nothing.
+            if is_ready_now(self.get_ref().as_fd(), direction)? {
+                return Poll::Ready(Ok(()));
+            }
+            state.set_blocked(direction);
+        }
+    }
+
+    /// Runs `operation`, a non-blocking read, as soon as it does not return [`io::ErrorKind::WouldBlock`].
+    ///
+    /// # Errors
+    ///
+    /// The operation's own, and those of [`readable`](Async::readable).
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancellation that is pending comes first: either the operation was run and its result is returned, or it was
+    /// not run.
+    pub async fn read_with<R>(&self, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|cx| self.poll_with(Direction::Read, cx, &mut operation)).await
+    }
+
+    /// Runs `operation`, a non-blocking write, as soon as it does not return [`io::ErrorKind::WouldBlock`].
+    ///
+    /// # Errors
+    ///
+    /// As [`read_with`](Async::read_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`read_with`](Async::read_with).
+    pub async fn write_with<R>(&self, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|cx| self.poll_with(Direction::Write, cx, &mut operation)).await
+    }
+
+    /// The heart of all I/O: try, and wait only if there is nothing to do.
+    pub(crate) fn poll_with<R>(
+        &self,
+        direction: Direction,
+        cx: &mut Cx<'_>,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        if is_cancel_pending() {
+            return Poll::Pending;
+        }
+        std::task::ready!(spend_budget(cx));
+        loop {
+            if let Some(registration) = self.registration.get() {
+                std::task::ready!(registration.state.poll_ready(direction, cx))?;
+            }
+            match operation(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration()?.state.set_blocked(direction);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Notes that the last operation used up what there was; see `SourceState::set_drained`.
+    pub(crate) fn set_drained(&self, direction: Direction) {
+        if let Some(registration) = self.registration.get() {
+            registration.state.set_drained(direction);
+        }
+    }
+
+    fn registration(&self) -> io::Result<&Registration> {
+        if let Some(registration) = self.registration.get() {
+            return Ok(registration);
+        }
+        let registration = Registration::new(&running_loop(), self.get_ref().as_fd())?;
+        Ok(self.registration.get_or_init(|| registration))
+    }
+
+    /// While the descriptor is still open: afterwards its number may be somebody else's.
+    fn deregister(&mut self) {
+        if let (Some(registration), Some(io)) = (self.registration.take(), &self.io) {
+            registration.remove(io.as_fd());
+        }
+    }
+}
+
+impl<T: AsFd> Drop for Async<T> {
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
+impl<T: AsFd> AsFd for Async<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Async<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Async").field(&self.io).finish()
+    }
+}
+
+/// Asks the system, without waiting.
+fn is_ready_now(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
+    let flags = match direction {
+        Direction::Read => PollFlags::IN,
+        Direction::Write => PollFlags::OUT,
+    };
+    let mut fds = [PollFd::from_borrowed_fd(fd, flags)];
+    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default())))?;
+    Ok(ready > 0)
+}

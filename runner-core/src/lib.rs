@@ -1,0 +1,46 @@
+//! The event loop, tasks, cancellation and runner behind the `asyncio` crate.
+//!
+//! Use the crate `asyncio`, which re-exports everything here and adds the attributes. The modules below stand in the order
+//! of their levels: each imports only from those above it. `docs/architecture.md` has the picture.
+
+mod error;
+
+pub mod driver;
+mod exception;
+mod inbox;
+mod pool;
+mod timers;
+
+mod context;
+mod handle;
+mod signals;
+
+mod task;
+
+mod event_loop;
+
+mod executor;
+pub mod io;
+mod sleep;
+
+mod cancel;
+
+mod runner;
+
+pub use cancel::{CatchCancelled, Timeout, catch_cancelled, finally, timeout, timeout_at};
+pub use context::{Context, ContextVar, Token, copy_context};
+pub use error::{CancelReason, CancelledError, ContextError, JoinError, RunError, TimeoutError};
+pub use event_loop::{
+    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, RemoteTask, TaskBuilder, TimerHandle,
+    all_tasks, event_loop, new_event_loop, running_loop, set_event_loop, spawn, task, try_event_loop,
+    try_running_loop,
+};
+pub use exception::{ExceptionContext, TaskInfo};
+pub use executor::{ExecutorJob, to_thread, to_thread_with};
+pub use handle::Handle;
+pub use pool::{ExecutorReport, Job, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder};
+pub use runner::{
+    AbandonedJob, IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport, Survivor, run,
+};
+pub use sleep::{Sleep, YieldNow, sleep, sleep_until, yield_now};
+pub use task::{Task, TaskRef, current_task};

@@ -1,0 +1,1061 @@
+//! Worker threads and the queue of blocking jobs that they take from.
+//!
+//! Every job that is submitted is run once or comes back as an error, whatever else happens: a panic in it, no thread
+//! to be had, a shutdown under way. No code of a job (its body, a destructor, a waker) runs while the lock is held.
+//!
+//! This file knows neither loop nor task: whoever awaits a [`Job`] is a plain waker to it.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::pin::Pin;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use async_task::{FallibleTask, Runnable};
+
+use crate::error::{JoinError, JoinErrorKind, Origin};
+
+/// How long a worker stays without work.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A job in the queue; with it travels the line that submitted it.
+type QueuedJob = Runnable<&'static Location<'static>>;
+
+/// Worker threads for code that blocks.
+///
+/// A clone is another handle on the same threads. A thread is started when a job is submitted and no worker is free,
+/// up to the maximum; it is used again for later jobs and ends after a time without any. Threads are named after
+/// their place in the pool, `asyncio_0` first. They do not keep the process alive: a program whose `main` returns
+/// ends, whatever its jobs are doing. When the last handle is dropped, the jobs already queued are still run.
+///
+/// A job that waits for another job of the same executor occupies a thread meanwhile. Once as many jobs as there may be
+/// workers wait like this, none of them ever goes on.
+///
+/// # Differences from asyncio
+///
+/// * Idle threads end, and threads are never joined when the process exits; Python waits for them without any limit.
+/// * Dropping the future of a job that has not begun takes it back, as cancelling does in Python.
+/// * [`shutdown`](ThreadPoolExecutor::shutdown) always drops the jobs that have not begun (`cancel_futures=True`).
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// let executor = asyncio::ThreadPoolExecutor::new();
+/// let sum = asyncio::run(async {
+///     let job = executor.submit(|| (1..=100).sum::<u32>()); // begins at once, in a thread
+///     job.await.unwrap()
+/// });
+/// assert_eq!(sum.unwrap(), 5050);
+/// ```
+#[derive(Clone)]
+pub struct ThreadPoolExecutor {
+    /// What the handles share and the workers do not, so that the last handle's end is noticed.
+    owner: Arc<Owner>,
+}
+
+impl ThreadPoolExecutor {
+    /// Creates an executor of at most `min(32, cpus + 4)` workers; no thread is started yet.
+    pub fn new() -> ThreadPoolExecutor {
+        ThreadPoolExecutor::builder().build()
+    }
+
+    /// Creates an executor of at most `max_workers` workers.
+    ///
+    /// # Panics
+    ///
+    /// When `max_workers` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let one_after_the_other = asyncio::ThreadPoolExecutor::with_max_workers(1);
+    /// # assert_eq!(one_after_the_other.outstanding(), 0);
+    /// ```
+    #[track_caller]
+    pub fn with_max_workers(max_workers: usize) -> ThreadPoolExecutor {
+        ThreadPoolExecutor::builder()
+            .max_workers(max_workers)
+            .build()
+    }
+
+    /// Returns a builder with all that can be chosen about an executor.
+    pub fn builder() -> ThreadPoolExecutorBuilder {
+        ThreadPoolExecutorBuilder {
+            max_workers: None,
+            thread_name_prefix: String::from("asyncio"),
+            keep_alive: KEEP_ALIVE,
+            #[cfg(test)]
+            failpoint: None,
+        }
+    }
+
+    /// Submits a job; awaiting what is returned gives its value.
+    ///
+    /// The job is queued before `submit` returns, it need not be awaited to begin. It never fails here: that nobody
+    /// could or would run the job is told by the [`Job`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let executor = asyncio::ThreadPoolExecutor::new();
+    /// asyncio::run(async {
+    ///     let error = executor.submit(|| panic!("out of cheese")).await.unwrap_err();
+    ///     assert!(error.is_panic());
+    ///     assert_eq!(error.spawn_location().file(), file!());
+    ///     assert_eq!(executor.submit(|| 7).await.unwrap(), 7); // the worker survived
+    /// })
+    /// .unwrap();
+    /// ```
+    #[track_caller]
+    pub fn submit<F, T>(&self, job: F) -> Job<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.submit_at(Location::caller(), job)
+    }
+
+    /// Submits a job that wants to know when the executor shuts down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// let executor = asyncio::ThreadPoolExecutor::new();
+    /// let job = executor.submit_with(|stop| {
+    ///     let mut rounds = 0;
+    ///     while !stop.sleep(Duration::from_millis(1)) {
+    ///         rounds += 1;
+    ///     }
+    ///     rounds
+    /// });
+    /// # while executor.running_jobs().is_empty() { std::thread::yield_now(); }
+    /// assert!(executor.shutdown(true, None).is_complete());
+    /// # asyncio::run(async {
+    /// let rounds: u32 = job.await.unwrap();
+    /// # let _ = rounds;
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn submit_with<F, T>(&self, job: F) -> Job<T>
+    where
+        F: FnOnce(StopToken) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let stop = self.stop_token();
+        self.submit_at(Location::caller(), move || job(stop))
+    }
+
+    /// Submits a job on behalf of the code at `location`.
+    pub(crate) fn submit_at<F, T>(&self, location: &'static Location<'static>, job: F) -> Job<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let work = Work(Contained(Some(job)));
+        let (runnable, task) = async_task::Builder::new()
+            .metadata(location)
+            .spawn(move |_| work, never_scheduled);
+        let state = match self.owner.pool.push(runnable) {
+            Ok(()) => JobState::Submitted(task.fallible()),
+            Err(kind) => JobState::Refused(kind),
+        };
+        Job { state, location }
+    }
+
+    /// Returns the token that tells when this executor shuts down.
+    pub fn stop_token(&self) -> StopToken {
+        self.owner.pool.stop.clone()
+    }
+
+    /// Returns how many jobs are queued or running.
+    ///
+    /// A job counts as done just before its awaiter is woken. One whose [`Job`] was dropped while it was queued counts
+    /// until a worker comes across it.
+    pub fn outstanding(&self) -> usize {
+        let state = self.owner.pool.lock();
+        state.queue.len() + state.workers - state.offered
+    }
+
+    /// Returns the jobs that are being run at this moment.
+    pub fn running_jobs(&self) -> Vec<RunningJob> {
+        self.owner.pool.lock().running_jobs(None)
+    }
+
+    /// Refuses further jobs and drops those that have not begun, without waiting for those that have.
+    ///
+    /// The dropped jobs say so to their awaiters, the running ones are told through their [`StopToken`]s.
+    /// Calling it again is harmless.
+    #[doc(alias = "cancel_futures")]
+    pub fn begin_shutdown(&self) {
+        self.owner.pool.begin_shutdown();
+    }
+
+    /// Refuses further jobs, drops those that have not begun and, if `wait` is set, waits for those that have.
+    ///
+    /// Without a `timeout` the wait has no limit. The report lists the jobs that are running when it is over. The threads
+    /// themselves are not joined. In async code, which must not block, the loop's own shutdown does this.
+    ///
+    /// It may be called again, and from a job of this very executor: the calling job is not waited for, nor any
+    /// other that is waiting here too, for they would wait for each other.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// Python's `shutdown(wait=True)` first runs what is queued, knows no limit, and cannot be called from a job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// let executor = asyncio::ThreadPoolExecutor::new();
+    /// let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    /// let stuck = executor.submit(move || receiver.recv());
+    /// # while executor.running_jobs().is_empty() { std::thread::yield_now(); }
+    ///
+    /// let report = executor.shutdown(true, Some(Duration::from_millis(1)));
+    /// assert_eq!(report.running().len(), 1);
+    /// assert_eq!(report.running()[0].location().file(), file!());
+    ///
+    /// drop(sender);
+    /// assert!(executor.shutdown(true, None).is_complete());
+    /// # drop(stuck);
+    /// ```
+    pub fn shutdown(&self, wait: bool, timeout: Option<Duration>) -> ExecutorReport {
+        self.begin_shutdown();
+        let limit = if wait { timeout } else { Some(Duration::ZERO) };
+        self.owner.pool.wait_until_quiet(limit)
+    }
+
+    /// Waits until no job is queued or running, without blocking.
+    ///
+    /// Polled from a job of this very executor it leaves that job out, as [`shutdown`](ThreadPoolExecutor::shutdown)
+    /// does. Wakes may come early; poll again.
+    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.owner.pool.poll_idle(cx.waker())
+    }
+}
+
+impl Default for ThreadPoolExecutor {
+    fn default() -> ThreadPoolExecutor {
+        ThreadPoolExecutor::new()
+    }
+}
+
+impl fmt::Debug for ThreadPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.owner.pool.lock();
+        f.debug_struct("ThreadPoolExecutor")
+            .field("max_workers", &self.owner.pool.max_workers)
+            .field("workers", &state.workers)
+            .field("queued", &state.queue.len())
+            .field("closed", &state.closed)
+            .finish()
+    }
+}
+
+/// What can be chosen about a [`ThreadPoolExecutor`].
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::thread;
+///
+/// let executor = asyncio::ThreadPoolExecutor::builder()
+///     .max_workers(2)
+///     .thread_name_prefix("resolver")
+///     .build();
+/// asyncio::run(async {
+///     let name = executor.submit(|| thread::current().name().map(String::from)).await;
+///     assert_eq!(name.unwrap().as_deref(), Some("resolver_0"));
+/// })
+/// .unwrap();
+/// ```
+#[derive(Clone)]
+pub struct ThreadPoolExecutorBuilder {
+    /// How many threads there may be at once; by default it depends on the machine.
+    max_workers: Option<usize>,
+    /// What stands before `_0` in the threads' names.
+    thread_name_prefix: String,
+    /// How long a worker stays without work.
+    keep_alive: Duration,
+    /// Asked before a thread is started, so that a test can make that fail.
+    #[cfg(test)]
+    failpoint: Option<Failpoint>,
+}
+
+impl ThreadPoolExecutorBuilder {
+    /// Sets how many threads there may be at once.
+    ///
+    /// # Panics
+    ///
+    /// When `max_workers` is zero.
+    #[track_caller]
+    pub fn max_workers(mut self, max_workers: usize) -> ThreadPoolExecutorBuilder {
+        assert!(
+            max_workers > 0,
+            "max_workers must be greater than 0; leave the call out to get the default"
+        );
+        self.max_workers = Some(max_workers);
+        self
+    }
+
+    /// Sets what stands before `_0`, `_1`, ... in the threads' names.
+    ///
+    /// # Panics
+    ///
+    /// When the prefix contains a NUL character, which no thread's name can have.
+    #[track_caller]
+    pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> ThreadPoolExecutorBuilder {
+        let prefix = prefix.into();
+        assert!(
+            !prefix.contains('\0'),
+            "thread_name_prefix must not contain NUL characters; remove them"
+        );
+        self.thread_name_prefix = prefix;
+        self
+    }
+
+    /// Sets how long a thread without work stays before it ends; 10 seconds by default, `Duration::MAX` for ever.
+    pub fn keep_alive(mut self, keep_alive: Duration) -> ThreadPoolExecutorBuilder {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Creates the executor; no thread is started yet.
+    pub fn build(self) -> ThreadPoolExecutor {
+        let pool = Arc::new(Pool {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            quiet: Condvar::new(),
+            stop: StopToken::default(),
+            max_workers: self.max_workers.unwrap_or_else(default_max_workers),
+            thread_name_prefix: self.thread_name_prefix,
+            keep_alive: self.keep_alive,
+            #[cfg(test)]
+            failpoint: self.failpoint,
+        });
+        let owner = Arc::new(Owner { pool });
+        ThreadPoolExecutor { owner }
+    }
+}
+
+impl fmt::Debug for ThreadPoolExecutorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolExecutorBuilder")
+            .field("max_workers", &self.max_workers)
+            .field("thread_name_prefix", &self.thread_name_prefix)
+            .field("keep_alive", &self.keep_alive)
+            .finish()
+    }
+}
+
+fn default_max_workers() -> usize {
+    // A machine that does not say how many processors it has is taken to have one, as CPython does.
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    cpus.saturating_add(4).min(32)
+}
+
+/// A job given to a [`ThreadPoolExecutor`]; await it for the job's value.
+///
+/// Dropping it while the job is queued takes the job back: it is never run, and what it captured is dropped by the worker
+/// that comes across it. A job that has begun runs to its end, and its value is dropped in the worker.
+///
+/// # Errors
+///
+/// The awaiting code gets a [`JoinError`] if the job panicked, if the executor was shut down before the job had begun,
+/// or if not even one thread could be started to run it.
+///
+/// # Panics
+///
+/// When polled again after it has given its output.
+///
+/// # Cancel safety
+///
+/// The output is delivered once; a poll that is not the last loses nothing. Dropping the future gives the output up.
+#[must_use = "a job is taken back when its `Job` is dropped before it has begun; await it, or call `detach`"]
+pub struct Job<T> {
+    /// Where the job's output is to come from.
+    state: JobState<T>,
+    /// The line that submitted it.
+    location: &'static Location<'static>,
+}
+
+/// Where the output of a [`Job`] is to come from.
+enum JobState<T> {
+    /// From a worker, or from whoever drops the queue: no output means that the job was dropped with it.
+    Submitted(FallibleTask<Contained<thread::Result<T>>, &'static Location<'static>>),
+    /// From here; the job was never queued.
+    Refused(JoinErrorKind),
+    /// It was given already.
+    Finished,
+}
+
+impl<T> Job<T> {
+    /// Lets the job run even if nobody awaits it; its value, or its panic, is dropped in the worker.
+    pub fn detach(self) {
+        if let JobState::Submitted(task) = self.state {
+            task.detach();
+        }
+    }
+
+    /// Returns `true` if awaiting the job would give its output at once.
+    pub fn is_finished(&self) -> bool {
+        match &self.state {
+            JobState::Submitted(task) => task.is_finished(),
+            JobState::Refused(_) | JobState::Finished => true,
+        }
+    }
+
+    fn error(&self, kind: JoinErrorKind) -> JoinError {
+        let origin = Origin {
+            what: String::from("executor job"),
+            location: self.location,
+        };
+        JoinError::new(kind, origin)
+    }
+}
+
+impl<T> Future for Job<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = match &mut self.state {
+            JobState::Submitted(task) => ready!(Pin::new(task).poll(cx)),
+            JobState::Refused(_) => None,
+            JobState::Finished => panic!("`Job` polled again after it has given its output"),
+        };
+        let kind = match (mem::replace(&mut self.state, JobState::Finished), outcome) {
+            (_, Some(outcome)) => match outcome.into_inner() {
+                Ok(value) => return Poll::Ready(Ok(value)),
+                Err(payload) => JoinErrorKind::Panic(Mutex::new(payload)),
+            },
+            (JobState::Refused(kind), None) => kind,
+            (_, None) => JoinErrorKind::ExecutorShutdown,
+        };
+        Poll::Ready(Err(self.error(kind)))
+    }
+}
+
+impl<T> fmt::Debug for Job<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("location", &format_args!("{}", self.location))
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// A job that a worker is running, or was when the list it comes from was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningJob {
+    /// The line that submitted it.
+    location: &'static Location<'static>,
+    /// When a worker took it from the queue.
+    since: Instant,
+}
+
+impl RunningJob {
+    /// Returns the line of the program that submitted the job.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Returns when a worker began to run the job.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
+impl fmt::Display for RunningJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.since.elapsed().as_secs_f32();
+        write!(
+            f,
+            "executor job (submitted at {}), running for {seconds:.1} s",
+            self.location
+        )
+    }
+}
+
+/// How a [`shutdown`](ThreadPoolExecutor::shutdown) ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "the report names the jobs that outlived the shutdown"]
+pub struct ExecutorReport {
+    /// The jobs that outlived the wait, but for the one that asked for it.
+    running: Vec<RunningJob>,
+}
+
+impl ExecutorReport {
+    /// Returns the jobs that were running when the wait was over.
+    pub fn running(&self) -> &[RunningJob] {
+        &self.running
+    }
+
+    /// Returns `true` if no job outlived the shutdown.
+    pub fn is_complete(&self) -> bool {
+        self.running.is_empty()
+    }
+}
+
+/// Tells a job that its executor is being shut down.
+///
+/// A thread cannot be interrupted from outside; a job that may take long asks its token now and then, or sleeps on it.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::time::Duration;
+///
+/// let executor = asyncio::ThreadPoolExecutor::new();
+/// let stop = executor.stop_token();
+/// assert!(!stop.sleep(Duration::from_millis(1)));
+/// executor.begin_shutdown();
+/// assert!(stop.sleep(Duration::MAX)); // returns at once
+/// ```
+#[derive(Clone, Default)]
+pub struct StopToken {
+    /// What all tokens of one executor share.
+    shared: Arc<StopState>,
+}
+
+/// What all tokens of one executor share.
+#[derive(Default)]
+struct StopState {
+    /// Set once, never cleared. Written with `lock` held, so that no sleeper misses it between looking and waiting.
+    stopped: AtomicBool,
+    /// Held to write `stopped`, and by sleepers while they look at it.
+    lock: Mutex<()>,
+    /// Where the sleepers wait.
+    sleepers: Condvar,
+}
+
+impl StopToken {
+    /// Returns `true` once the shutdown has begun.
+    pub fn is_stopped(&self) -> bool {
+        // Pairs with the release in `stop`: what was done before the shutdown began is seen by the job that stops.
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+
+    /// Blocks the thread for `duration`, or until the shutdown begins; returns whether it has begun.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        self.wait_until(deadline_after(Instant::now(), duration))
+    }
+
+    /// Blocks the thread until the shutdown begins.
+    pub fn wait(&self) {
+        self.wait_until(None);
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        let mut guard = lock(&self.shared.lock);
+        while !self.is_stopped() && !has_passed(deadline, Instant::now()) {
+            guard = wait_on(&self.shared.sleepers, guard, deadline);
+        }
+        self.is_stopped()
+    }
+
+    fn stop(&self) {
+        let guard = lock(&self.shared.lock);
+        self.shared.stopped.store(true, Ordering::Release);
+        drop(guard);
+        self.shared.sleepers.notify_all();
+    }
+}
+
+impl fmt::Debug for StopToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopToken")
+            .field("stopped", &self.is_stopped())
+            .finish()
+    }
+}
+
+/// What the handles of one executor share; the workers hold only the pool, so its drop means that no handle is left.
+struct Owner {
+    /// The pool behind the handles.
+    pool: Arc<Pool>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // No job can come any more. The workers finish the queue and go, instead of idling until their time is over.
+        self.pool.lock().closed = true;
+        self.pool.work.notify_all();
+    }
+}
+
+/// Asked for permission to start the worker with the given index.
+#[cfg(test)]
+type Failpoint = Arc<dyn Fn(usize) -> io::Result<()> + Send + Sync>;
+
+/// What the workers and the handles share.
+struct Pool {
+    /// All that changes.
+    state: Mutex<State>,
+    /// Where workers without work wait.
+    work: Condvar,
+    /// Where those wait who want no job to be running. Nobody is notified here before the pool is closed.
+    quiet: Condvar,
+    /// Set when the shutdown begins.
+    stop: StopToken,
+    /// How many workers there may be at once; at least one.
+    max_workers: usize,
+    /// What stands before `_0` in the threads' names; without NUL characters.
+    thread_name_prefix: String,
+    /// How long a worker stays without work.
+    keep_alive: Duration,
+    /// Asked before a thread is started.
+    #[cfg(test)]
+    failpoint: Option<Failpoint>,
+}
+
+/// What changes in a pool.
+///
+/// A worker is *offered* while it is sure to look at the queue without running code of a job before that: it waits,
+/// or is on its way to the queue. As long as there are as many offered workers as queued jobs nobody needs a new thread.
+#[derive(Default)]
+struct State {
+    /// The jobs that no worker has taken yet, oldest first.
+    queue: VecDeque<QueuedJob>,
+    /// How many workers there are.
+    workers: usize,
+    /// How many of the workers are offered.
+    offered: usize,
+    /// How many of the workers wait on `Pool::work`.
+    waiting: usize,
+    /// How many of the waiting ones were notified and have not come back to the lock. It may be too low, which costs
+    /// a needless notification, never too high, which would lose one: every notified thread comes back and counts down.
+    notified: usize,
+    /// One seat per worker, by the number in its thread's name; `None` is free.
+    seats: Vec<Option<Seat>>,
+    /// No job is accepted, and workers go when the queue is empty.
+    closed: bool,
+    /// Who is to be woken when a job has ended and none is queued.
+    idle_wakers: Vec<Waker>,
+}
+
+/// What the pool knows about one worker.
+#[derive(Default)]
+struct Seat {
+    /// The job it took from the queue, until it comes back for another.
+    job: Option<RunningJob>,
+    /// It is counted in `State::offered`. With a job: the job's code is over, only its awaiter is still being woken.
+    offered: bool,
+    /// Its job waits for the pool to become quiet, so other such jobs must not wait for it.
+    waits: bool,
+}
+
+impl State {
+    fn seat(&mut self, index: usize) -> &mut Seat {
+        self.seats[index]
+            .as_mut()
+            .expect("a worker without a seat: this is a bug in asyncio")
+    }
+
+    fn offer(&mut self, index: usize) {
+        let seat = self.seat(index);
+        if !mem::replace(&mut seat.offered, true) {
+            self.offered += 1;
+        }
+    }
+
+    /// Takes the offer of a worker back; returns whether there was one.
+    fn withdraw(&mut self, index: usize) -> bool {
+        let was_offered = mem::take(&mut self.seat(index).offered);
+        self.offered -= usize::from(was_offered);
+        was_offered
+    }
+
+    /// Gives the oldest job to an offered worker.
+    fn take_job(&mut self, index: usize, now: Instant) -> Option<QueuedJob> {
+        let job = self.queue.pop_front()?;
+        self.withdraw(index);
+        self.seat(index).job = Some(RunningJob {
+            location: job.metadata(),
+            since: now,
+        });
+        Some(job)
+    }
+
+    /// Notes that a worker is through with its job; returns who is to be woken.
+    fn come_back(&mut self, index: usize) -> Vec<Waker> {
+        // A job that was dropped instead of being run has not offered its worker.
+        self.offer(index);
+        let seat = self.seat(index);
+        seat.waits = false;
+        if seat.job.take().is_some() && self.queue.is_empty() {
+            mem::take(&mut self.idle_wakers)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn leave(&mut self, index: usize) {
+        self.withdraw(index);
+        self.seats[index] = None;
+        self.workers -= 1;
+    }
+
+    /// Returns the lowest number that no worker has.
+    fn free_index(&self) -> usize {
+        let free = self.seats.iter().position(Option::is_none);
+        free.unwrap_or(self.seats.len())
+    }
+
+    fn sit_down(&mut self, index: usize) {
+        if index == self.seats.len() {
+            self.seats.push(None);
+        }
+        self.seats[index] = Some(Seat::default());
+        self.workers += 1;
+        self.offer(index);
+    }
+
+    /// Returns whether nothing is queued or running that the asker, a job if it has a seat, has to wait for.
+    fn is_quiet(&self, asker: Option<usize>) -> bool {
+        let to_wait_for = |(index, seat): (usize, &Option<Seat>)| match (seat, asker) {
+            (None, _) => false,
+            (Some(seat), None) => seat.job.is_some(),
+            (Some(seat), Some(asker)) => seat.job.is_some() && index != asker && !seat.waits,
+        };
+        self.queue.is_empty() && !self.seats.iter().enumerate().any(to_wait_for)
+    }
+
+    /// Lists the jobs whose code is being run, but for that of the asker.
+    fn running_jobs(&self, asker: Option<usize>) -> Vec<RunningJob> {
+        let seats = self.seats.iter().enumerate();
+        seats
+            .filter(|(index, _)| Some(*index) != asker)
+            .filter_map(|(_, seat)| seat.as_ref())
+            .filter(|seat| !seat.offered)
+            .filter_map(|seat| seat.job.clone())
+            .collect()
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Queues a job and sees to it that somebody comes for it, or drops it and says why.
+    fn push(self: &Arc<Pool>, job: QueuedJob) -> Result<(), JoinErrorKind> {
+        let mut state = self.lock();
+        if state.closed {
+            // The job's destructors are foreign code: not under the lock.
+            drop(state);
+            drop(job);
+            return Err(JoinErrorKind::ExecutorShutdown);
+        }
+        state.queue.push_back(job);
+        if let Err(error) = self.grow(&mut state) {
+            // With other workers the job waits for one of them, and the next submit tries again.
+            if state.workers == 0 {
+                let job = state.queue.pop_back();
+                drop(state);
+                drop(job);
+                return Err(JoinErrorKind::NoThread(error));
+            }
+        }
+        let notify = state.waiting > state.notified;
+        state.notified += usize::from(notify);
+        // The notified worker needs the lock first of all.
+        drop(state);
+        if notify {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Starts a worker if there are more jobs queued than workers that will come for them.
+    ///
+    /// The thread is started with the lock held. Without it, two submitters could each count on the worker of
+    /// the other, and jobs would be left that nobody runs if then no thread can be had.
+    fn grow(self: &Arc<Pool>, state: &mut State) -> io::Result<()> {
+        if state.queue.len() <= state.offered || state.workers >= self.max_workers {
+            return Ok(());
+        }
+        let index = state.free_index();
+        #[cfg(test)]
+        if let Some(failpoint) = &self.failpoint {
+            failpoint(index)?;
+        }
+        let worker = Worker {
+            pool: Arc::clone(self),
+            index,
+        };
+        thread::Builder::new()
+            .name(format!("{}_{index}", self.thread_name_prefix))
+            .spawn(move || worker.run())?;
+        // The new thread cannot have looked for its seat yet: it needs the lock for that.
+        state.sit_down(index);
+        Ok(())
+    }
+
+    fn begin_shutdown(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = mem::take(&mut state.queue);
+        let wakers = mem::take(&mut state.idle_wakers);
+        drop(state);
+        self.work.notify_all();
+        self.stop.stop();
+        drop(dropped);
+        wake_all(wakers);
+    }
+
+    /// Blocks until the pool is quiet or the time is over. The pool must be closed: nobody is notified before.
+    fn wait_until_quiet(&self, limit: Option<Duration>) -> ExecutorReport {
+        let deadline = limit.and_then(|limit| deadline_after(Instant::now(), limit));
+        let asker = Worker::index_in(self);
+        let mut state = self.lock();
+        if let Some(index) = asker {
+            // Another job that waits for this one must not any longer.
+            state.seat(index).waits = true;
+            let wakers = mem::take(&mut state.idle_wakers);
+            drop(state);
+            self.quiet.notify_all();
+            wake_all(wakers);
+            state = self.lock();
+        }
+        while !state.is_quiet(asker) && !has_passed(deadline, Instant::now()) {
+            state = wait_on(&self.quiet, state, deadline);
+        }
+        let running = state.running_jobs(asker);
+        ExecutorReport { running }
+    }
+
+    fn poll_idle(&self, waker: &Waker) -> Poll<()> {
+        let asker = Worker::index_in(self);
+        // Cloned before the lock is taken, and dropped after it is released: both are foreign code.
+        let mut waker = Some(waker.clone());
+        let mut state = self.lock();
+        let begins_to_wait =
+            asker.is_some_and(|index| !mem::replace(&mut state.seat(index).waits, true));
+        let is_quiet = state.is_quiet(asker);
+        let known = |known: &Waker| waker.as_ref().is_some_and(|waker| known.will_wake(waker));
+        if !is_quiet && !state.idle_wakers.iter().any(known) {
+            state.idle_wakers.extend(waker.take());
+        }
+        if begins_to_wait {
+            // Another job that waits for this one must not any longer. The waker of this one may be among them.
+            let wakers = mem::take(&mut state.idle_wakers);
+            drop(state);
+            self.quiet.notify_all();
+            wake_all(wakers);
+        }
+        match is_quiet {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Settles a worker's last job and waits for the next; `None` means that the worker has left the pool.
+    fn next_job(&self, index: usize) -> Option<QueuedJob> {
+        let mut now = Instant::now();
+        let deadline = deadline_after(now, self.keep_alive);
+        let mut state = self.settle(index);
+        loop {
+            if let Some(job) = state.take_job(index, now) {
+                return Some(job);
+            }
+            if state.closed || has_passed(deadline, now) {
+                state.leave(index);
+                return None;
+            }
+            state.waiting += 1;
+            state = wait_on(&self.work, state, deadline);
+            state.waiting -= 1;
+            state.notified = state.notified.saturating_sub(1);
+            now = Instant::now();
+        }
+    }
+
+    fn settle(&self, index: usize) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        let wakers = state.come_back(index);
+        if state.closed {
+            self.quiet.notify_all();
+        }
+        if wakers.is_empty() {
+            return state;
+        }
+        drop(state);
+        wake_all(wakers);
+        self.lock()
+    }
+}
+
+thread_local! {
+    /// The worker that this thread is, if it is one.
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+/// A thread of the pool.
+#[derive(Clone)]
+struct Worker {
+    /// The pool it belongs to.
+    pool: Arc<Pool>,
+    /// Its seat there.
+    index: usize,
+}
+
+impl Worker {
+    /// Runs jobs until there are none to come.
+    fn run(self) {
+        WORKER.set(Some(self.clone()));
+        while let Some(job) = self.pool.next_job(self.index) {
+            // Nothing gets out of a job (see `Work` and `Contained`); a worker lost to a mistake there would be
+            // counted for ever and awaited by the shutdown.
+            contain(|| {
+                job.run();
+            });
+        }
+        // The seat is given up: what thread-local destructors do from here on is not a worker's doing.
+        WORKER.set(None);
+    }
+
+    /// Calls back with the worker that this thread is, if it is one.
+    fn with_current<R>(call: impl FnOnce(&Worker) -> R) -> Option<R> {
+        let result = WORKER.try_with(|worker| worker.borrow().as_ref().map(call));
+        result.ok().flatten()
+    }
+
+    /// Returns the seat of this thread, if it is a worker of this pool.
+    fn index_in(pool: &Pool) -> Option<usize> {
+        let index = |worker: &Worker| ptr::eq(&*worker.pool, pool).then_some(worker.index);
+        Worker::with_current(index).flatten()
+    }
+
+    /// Tells the pool that this worker is about to look at the queue.
+    fn offer(&self) {
+        self.pool.lock().offer(self.index);
+    }
+
+    /// Takes the offer back, if there is one, for code of a job is to run first.
+    fn withdraw(&self) {
+        let mut state = self.pool.lock();
+        if state.withdraw(self.index) {
+            // Without a new thread the queue waits for the other workers and then for this one, as usual.
+            self.pool.grow(&mut state).ok();
+        }
+    }
+}
+
+/// The future that runs a job's closure in its first and only poll.
+struct Work<F>(Contained<F>);
+
+impl<F, T> Future for Work<F>
+where
+    F: FnOnce() -> T,
+{
+    type Output = Contained<thread::Result<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let job = self.0.0.take();
+        let job = job.expect("a job run twice: this is a bug in asyncio");
+        // Nothing that the closure may have left in disorder stays behind: it is consumed, and the payload goes to
+        // the awaiter, who learns of the panic.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(job));
+        // Offered before the awaiter is woken: what it submits next is run by this very worker, not by a new thread.
+        Worker::with_current(Worker::offer);
+        Poll::Ready(Contained(Some(outcome)))
+    }
+}
+
+// The closure is moved out to be called, never pinned.
+impl<F> Unpin for Work<F> {}
+
+/// The schedule function of a job. A job is pushed by hand and done after one poll, its waker given to nobody: there is
+/// nothing to schedule it again, and a function without captures costs nothing in the job's allocation.
+fn never_scheduled(job: QueuedJob) {
+    drop(job);
+}
+
+/// A value of the user's whose destructor may panic without harm.
+///
+/// async-task aborts the process when the destructor of a future or of an output panics.
+struct Contained<V>(Option<V>);
+
+impl<V> Contained<V> {
+    fn into_inner(mut self) -> V {
+        let value = self.0.take();
+        value.expect("a value taken twice: this is a bug in asyncio")
+    }
+}
+
+impl<V> Drop for Contained<V> {
+    fn drop(&mut self) {
+        let Some(value) = self.0.take() else {
+            return;
+        };
+        // In a worker this is the value of a job that nobody awaits any more. The worker was offered already, but its
+        // destructor may take long, or even wait for another job.
+        Worker::with_current(Worker::withdraw);
+        contain(|| drop(value));
+    }
+}
+
+/// Calls foreign code that has nobody above it to panic to; the panic hook has reported a panic by then.
+fn contain(call: impl FnOnce()) {
+    let drop_payload = |payload: Box<dyn Any + Send>| {
+        panic::catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(mem::forget)
+    };
+    // A payload whose destructor panics throws another payload. That one is leaked: there could be no end to it.
+    let _ = panic::catch_unwind(AssertUnwindSafe(call)).or_else(drop_payload);
+}
+
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        contain(|| waker.wake());
+    }
+}
+
+/// A lock is never poisoned here in earnest: no foreign code runs while one is held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns when `duration` is over; `None`, like a moment too far away to be named, is never.
+fn deadline_after(now: Instant, duration: Duration) -> Option<Instant> {
+    now.checked_add(duration)
+}
+
+fn has_passed(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|deadline| now >= deadline)
+}
+
+/// Waits until notified, until the deadline, or for no reason: the caller looks for itself.
+fn wait_on<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    deadline: Option<Instant>,
+) -> MutexGuard<'a, T> {
+    let Some(deadline) = deadline else {
+        return condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let result = condvar.wait_timeout(guard, left);
+    result.unwrap_or_else(PoisonError::into_inner).0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! What the loop's thread does about the presses of Ctrl-C in one run.
+//!
+//! The signal's thread (`interrupt.rs`) counts, decides about death, and asks for attention. Here, in the loop's turn, the
+//! first press cancels the main task and the second one abandons it. The conversion at the end is asyncio's: an interrupt
+//! only if the main task ended by the cancellation that the press requested, and by no other.
+
+use std::cell::{Cell, RefCell};
+use std::io::{IsTerminal as _, Write as _};
+use std::rc::Rc;
+
+use super::interrupt::{self, Armed, Interruptible};
+use crate::driver::Notify;
+use crate::error::{CancelReason, RunError};
+use crate::event_loop::EventLoop;
+use crate::inbox::Inbox;
+use crate::signals::SIGTERM;
+use crate::task::TaskRef;
+use crate::task::scheduler::Mail;
+
+/// One run's dealings with signals. Disarmed when dropped.
+pub(super) struct Ladder {
+    event_loop: EventLoop,
+    run: Rc<Run>,
+}
+
+/// Shared with the callback that the loop calls.
+#[derive(Default)]
+struct Run {
+    /// Set if this run handles signals.
+    armed: RefCell<Option<(Armed, TaskRef)>>,
+    /// Presses that were reacted to.
+    answered: Cell<u32>,
+    /// The main task was asked to stop.
+    cancelled: Cell<bool>,
+    /// The main task is not waited for any more.
+    abandoned: Cell<bool>,
+}
+
+/// Wakes the loop from the signal's thread.
+struct Attention {
+    inbox: &'static Inbox<Mail>,
+    notifier: std::sync::Arc<dyn Notify>,
+}
+
+impl Interruptible for Attention {
+    fn interrupt(&self) {
+        self.inbox.interrupt();
+        self.notifier.notify();
+    }
+}
+
+impl Ladder {
+    pub(super) fn new(event_loop: &EventLoop) -> Ladder {
+        Ladder { event_loop: event_loop.clone(), run: Rc::default() }
+    }
+
+    /// From now on a press cancels `main`, if signals are this runner's to handle.
+    pub(super) fn arm(&self, main: &TaskRef, terminate: bool) {
+        let core = self.event_loop.core();
+        let Some(notifier) = core.notifier() else { return };
+        // The loop must listen before the first signal can come.
+        let run = self.run.clone();
+        core.set_on_interrupt(Some(Rc::new(move || run.react())));
+        let attention = Attention { inbox: core.scheduler.inbox, notifier };
+        if let Some(armed) = interrupt::arm(std::sync::Arc::new(attention), terminate) {
+            *self.run.armed.borrow_mut() = Some((armed, main.clone()));
+        }
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.run.abandoned.get()
+    }
+
+    /// Turns what the loop returned into what the run's caller gets, and gives the signals back.
+    pub(super) fn outcome<T>(self, output: Result<T, RunError>) -> Result<T, RunError> {
+        let Some((armed, main)) = self.run.armed.take() else { return output };
+        let presses = armed.disarm();
+        let interrupted = match &output {
+            // After the loop's last look: it came too late to cancel anything, but it must not be lost either.
+            _ if presses.count > self.run.answered.get() => true,
+            Err(RunError::Stopped) => self.is_abandoned(),
+            Err(RunError::Cancelled(_)) => self.run.cancelled.get() && main.uncancel() == 0,
+            _ => false,
+        };
+        match presses.signal {
+            Some(SIGTERM) if interrupted => Err(RunError::Terminated),
+            _ if interrupted => Err(RunError::KeyboardInterrupt),
+            _ => output,
+        }
+    }
+}
+
+impl Drop for Ladder {
+    fn drop(&mut self) {
+        self.event_loop.core().set_on_interrupt(None);
+    }
+}
+
+impl Run {
+    /// On the loop's thread, in its turn: does what the presses so far ask for.
+    fn react(&self) {
+        let armed = self.armed.borrow();
+        let Some((armed, main)) = &*armed else { return };
+        let presses = armed.presses();
+        armed.acknowledge(presses);
+        self.answered.set(presses);
+        if presses >= 1 && !self.cancelled.replace(true) {
+            say_what_comes_next();
+            main.cancel_for(reason(armed), None);
+        }
+        if presses >= 2 {
+            self.abandoned.set(true);
+        }
+    }
+}
+
+fn reason(armed: &Armed) -> CancelReason {
+    if armed.signal() == Some(SIGTERM) { CancelReason::Terminate } else { CancelReason::Interrupt }
+}
+
+/// One line for the person at the terminal; programs that read stderr get none.
+fn say_what_comes_next() {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = stderr.write_all(b"\nStopping. Press Ctrl-C again to stop without waiting for cleanup.\n");
+    }
+}

@@ -1,0 +1,411 @@
+//! The runner: owns one loop from its first use to its orderly end.
+//!
+//! It is lazy: nothing is made before the first run. Whatever happens in a run (an error, a panic, an interrupt), every
+//! state is restored, the runner stays usable, and `close` still goes through all of its phases. This is the top of the
+//! runtime: it puts the pieces together and nothing below knows it.
+
+pub(crate) mod interrupt;
+mod ladder;
+mod shutdown;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::panic::Location;
+use std::time::Duration;
+
+pub use self::shutdown::{AbandonedJob, ShutdownReport, Survivor};
+
+use self::ladder::Ladder;
+use crate::context::{Context, copy_context};
+use crate::error::RunError;
+use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
+use crate::task::cell::TaskOptions;
+
+/// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
+///
+/// The same as a [`Runner`] made, run once and closed. What goes wrong while closing is reported to the loop's exception
+/// handler, and does not take the future's result away.
+///
+/// # Errors
+///
+/// As [`Runner::run`].
+///
+/// # Panics
+///
+/// Goes on with the future's panic, after the orderly shutdown.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// let text = String::from("borrowed");
+/// let length = asyncio::run(async { text.len() });
+/// assert_eq!(length.unwrap(), 8);
+/// ```
+#[track_caller]
+pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, RunError> {
+    run_and_close(&Runner::new(), future)
+}
+
+/// Runs and closes; on a panic the runner's destructor closes.
+#[track_caller]
+pub(crate) fn run_and_close<F: IntoFuture>(runner: &Runner, future: F) -> Result<F::Output, RunError> {
+    let output = runner.run(future);
+    match (output, runner.close()) {
+        (Ok(value), Err(error)) => {
+            report_failed_close(runner, error);
+            Ok(value)
+        }
+        (output, _) => output,
+    }
+}
+
+fn report_failed_close(_runner: &Runner, error: RunError) {
+    let context = crate::exception::ExceptionContext::new("closing the runner failed");
+    crate::exception::write_to_stderr(&context.with_error(error));
+}
+
+/// Where a runner is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunnerState {
+    /// Nothing was made yet.
+    Created,
+    /// The loop is there.
+    Initialized,
+    /// Closed for good.
+    Closed,
+}
+
+/// Owns one event loop: makes it at first use, runs futures on it, and ends it in an orderly way.
+///
+/// Dropping the runner closes it.
+///
+/// # Differences from asyncio
+///
+/// Inside of a running loop a runner is refused at once, and not only when it is closed. `run` takes `&self`.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = asyncio::Runner::new();
+/// assert_eq!(runner.run(async { 1 })?, 1);
+/// assert_eq!(runner.run(async { 2 })?, 2);
+/// let report = runner.close()?;
+/// assert!(report.is_clean());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Runner {
+    options: Options,
+    state: RefCell<State>,
+    /// A second press ended the last run: the close that follows does not wait long.
+    hurried: Cell<bool>,
+}
+
+/// What the builder was told.
+struct Options {
+    debug: Option<bool>,
+    loop_factory: RefCell<Option<LoopFactory>>,
+    interrupt: bool,
+    terminate: bool,
+    shutdown_timeout: Option<Duration>,
+}
+
+type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
+
+enum State {
+    Created,
+    Initialized(Live),
+    Closed,
+}
+
+/// What an initialised runner has.
+#[derive(Clone)]
+struct Live {
+    event_loop: EventLoop,
+    /// Shared by all runs: what one sets, the next one sees.
+    context: Context,
+    /// The runner made the loop the thread's current one, and so takes that back.
+    is_current: bool,
+}
+
+impl Runner {
+    /// Creates a runner with the default settings. Nothing is opened or started.
+    pub fn new() -> Runner {
+        Runner::builder().build()
+    }
+
+    /// Configures a runner before it is made.
+    pub fn builder() -> RunnerBuilder {
+        RunnerBuilder {
+            options: Options {
+                debug: None,
+                loop_factory: RefCell::new(None),
+                interrupt: true,
+                terminate: false,
+                shutdown_timeout: None,
+            },
+        }
+    }
+
+    /// Runs `future` on the runner's loop until it is done, and returns its output.
+    ///
+    /// May be called again and again. Tasks that are left go on in the next run; context variables that one run sets,
+    /// the next one sees. The future may borrow, and need not be `Send`.
+    ///
+    /// On the main thread Ctrl-C cancels the future, which may await its cleanup; a second one abandons it.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Nested`] inside of a running loop and [`RunError::Closed`] after [`close`](Runner::close), both before
+    /// anything is done and with the future dropped unpolled; [`RunError::EventLoop`] if the loop could not be made (the
+    /// next call tries again) or broke; [`RunError::Cancelled`], [`RunError::KeyboardInterrupt`],
+    /// [`RunError::Terminated`] and [`RunError::Stopped`] for what they say.
+    ///
+    /// # Panics
+    ///
+    /// Goes on with the future's panic. The runner stays usable, and its close still goes through all phases.
+    #[track_caller]
+    pub fn run<F: IntoFuture>(&self, future: F) -> Result<F::Output, RunError> {
+        self.run_with(None, Location::caller(), future.into_future())
+    }
+
+    /// Runs `future` in the given context instead of the runner's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Runner::run), and [`RunError::Context`] if the context is entered already.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Runner::run).
+    #[track_caller]
+    pub fn run_in<F: IntoFuture>(&self, context: &Context, future: F) -> Result<F::Output, RunError> {
+        self.run_with(Some(context.clone()), Location::caller(), future.into_future())
+    }
+
+    fn run_with<F: Future>(
+        &self,
+        context: Option<Context>,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> Result<F::Output, RunError> {
+        if try_running_loop().is_some() {
+            return Err(RunError::Nested);
+        }
+        let live = self.initialize()?;
+        let context = Some(context.unwrap_or(live.context));
+        let ladder = Ladder::new(&live.event_loop);
+        let output = live.event_loop.run_main(
+            TaskOptions { context, ..TaskOptions::at(location) },
+            future,
+            |main| {
+                if self.options.interrupt {
+                    ladder.arm(main, self.options.terminate);
+                }
+                Ok(())
+            },
+            |_main| ladder.is_abandoned(),
+        );
+        self.hurried.set(self.hurried.get() || ladder.is_abandoned());
+        ladder.outcome(output)
+    }
+
+    /// Returns the runner's loop, made now if this is the first use.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Closed`], [`RunError::Nested`] if it would have to be made inside of a running loop, and
+    /// [`RunError::EventLoop`] if it cannot be made; the next call tries again.
+    #[doc(alias = "get_loop")]
+    pub fn event_loop(&self) -> Result<EventLoop, RunError> {
+        self.initialize().map(|live| live.event_loop)
+    }
+
+    /// Returns where the runner is in its life.
+    pub fn state(&self) -> RunnerState {
+        match *self.state.borrow() {
+            State::Created => RunnerState::Created,
+            State::Initialized(_) => RunnerState::Initialized,
+            State::Closed => RunnerState::Closed,
+        }
+    }
+
+    /// Everything is made first and committed last, so that a failure leaves the runner as it was.
+    fn initialize(&self) -> Result<Live, RunError> {
+        match &*self.state.borrow() {
+            State::Closed => return Err(RunError::Closed),
+            State::Initialized(live) => return Ok(live.clone()),
+            State::Created if try_running_loop().is_some() => return Err(RunError::Nested),
+            State::Created => {}
+        }
+        let (event_loop, is_current) = self.make_loop()?;
+        if let Some(debug) = self.options.debug {
+            event_loop.set_debug(debug);
+        }
+        if is_current {
+            set_event_loop(event_loop.clone());
+        }
+        let live = Live { event_loop, context: copy_context(), is_current };
+        *self.state.borrow_mut() = State::Initialized(live.clone());
+        Ok(live)
+    }
+
+    /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
+    fn make_loop(&self) -> Result<(EventLoop, bool), RunError> {
+        let mut factory = self.options.loop_factory.borrow_mut();
+        let Some(factory) = &mut *factory else {
+            return Ok((EventLoop::new().map_err(RunError::EventLoop)?, true));
+        };
+        let event_loop = factory().map_err(RunError::EventLoop)?;
+        if event_loop.is_closed() {
+            return Err(RunError::LoopClosed);
+        }
+        if event_loop.is_running() {
+            return Err(RunError::AlreadyRunning);
+        }
+        Ok((event_loop, false))
+    }
+
+    /// Ends the loop in an orderly way: cancels every task and waits for it, closes async generators, shuts the default
+    /// executor down, closes the loop.
+    ///
+    /// Each phase is gone through whatever happened in the one before. Closing a runner that was not used yet, or is
+    /// closed, does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::AlreadyRunning`] or [`RunError::Nested`] inside of a running loop, with nothing changed;
+    /// [`RunError::EventLoop`] if the loop broke and tasks had to be dropped instead of awaited.
+    pub fn close(&self) -> Result<ShutdownReport, RunError> {
+        let live = match &*self.state.borrow() {
+            State::Created | State::Closed => return Ok(ShutdownReport::default()),
+            State::Initialized(live) => live.clone(),
+        };
+        if live.event_loop.is_running() {
+            return Err(RunError::AlreadyRunning);
+        }
+        if try_running_loop().is_some() {
+            return Err(RunError::Nested);
+        }
+        let limits = shutdown::Limits { timeout: self.options.shutdown_timeout, hurried: self.hurried.get() };
+        let report = shutdown::shut_down(&live.event_loop, limits);
+        if live.is_current {
+            set_event_loop(None);
+        }
+        *self.state.borrow_mut() = State::Closed;
+        report
+    }
+}
+
+impl Default for Runner {
+    fn default() -> Runner {
+        Runner::new()
+    }
+}
+
+impl Drop for Runner {
+    /// Closes. Where that is refused, inside of a running loop, the loop is ended without the orderly phases.
+    fn drop(&mut self) {
+        let closed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.close()));
+        if let (Ok(Err(RunError::Nested)), State::Initialized(live)) = (closed, &*self.state.borrow()) {
+            let _ = live.event_loop.close();
+        }
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// Configures a [`Runner`]; made by [`Runner::builder`].
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = asyncio::Runner::builder()
+///     .loop_factory(|| asyncio::EventLoop::builder().virtual_time().build())
+///     .debug(true)
+///     .shutdown_timeout(Duration::from_secs(20))
+///     .build();
+/// runner.run(asyncio::sleep(Duration::from_secs(86_400)))?;
+/// runner.close()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RunnerBuilder {
+    options: Options,
+}
+
+impl RunnerBuilder {
+    /// Switches debug mode on or off; unless this is called, the loop decides (`ASYNCIO_DEBUG`).
+    pub fn debug(mut self, debug: bool) -> RunnerBuilder {
+        self.options.debug = Some(debug);
+        self
+    }
+
+    /// Sets what makes the loop. Called at the first use, and again at the next one if it failed.
+    ///
+    /// The runner closes the loop that it got, but does not make it the thread's current one.
+    pub fn loop_factory<L: IntoEventLoop>(mut self, mut factory: impl FnMut() -> L + 'static) -> RunnerBuilder {
+        self.options.loop_factory = RefCell::new(Some(Box::new(move || factory().into_event_loop())));
+        self
+    }
+
+    /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`.
+    pub fn interrupt(mut self, interrupt: bool) -> RunnerBuilder {
+        self.options.interrupt = interrupt;
+        self
+    }
+
+    /// Says whether the system's request to end the program (SIGTERM) is treated like Ctrl-C.
+    pub fn terminate(mut self, terminate: bool) -> RunnerBuilder {
+        self.options.terminate = terminate;
+        self
+    }
+
+    /// Limits the whole orderly shutdown. Tasks that are left then are named on stderr, and dropped.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> RunnerBuilder {
+        self.options.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// Makes the runner. Nothing is opened or started.
+    pub fn build(self) -> Runner {
+        Runner { options: self.options, state: RefCell::new(State::Created), hurried: Cell::new(false) }
+    }
+}
+
+/// What a loop factory may return: a loop, or the attempt to make one.
+pub trait IntoEventLoop {
+    /// Returns the loop.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    fn into_event_loop(self) -> io::Result<EventLoop>;
+}
+
+impl IntoEventLoop for EventLoop {
+    fn into_event_loop(self) -> io::Result<EventLoop> {
+        Ok(self)
+    }
+}
+
+impl IntoEventLoop for io::Result<EventLoop> {
+    fn into_event_loop(self) -> io::Result<EventLoop> {
+        self
+    }
+}

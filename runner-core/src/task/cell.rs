@@ -1,0 +1,312 @@
+//! What a task is, apart from its future: identity, cancel state, and what others attached to it.
+//!
+//! The cell lives in the task's one allocation, as `async-task`'s metadata. Every field but `inbox` is for the loop's
+//! thread alone; other threads, which may hold wakers, read only `inbox`. When the task is done, everything that must
+//! not leave the thread (context, callbacks, wakers) has been taken out, because the last waker may be dropped anywhere.
+//!
+//! This file knows no future and no loop: it changes state and says what is to be woken.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use super::TaskRef;
+use super::scheduler::Mail;
+use crate::context::{Context, Snapshot};
+use crate::error::{CancelReason, CancelledError, Origin};
+use crate::exception::TaskInfo;
+use crate::inbox::Inbox;
+
+/// The next task's number. Process-wide, as `Task-N` is in asyncio.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// The state of one task.
+pub(crate) struct TaskCell {
+    /// Where a wake-up from another thread goes. The only field that other threads read.
+    pub(super) inbox: &'static Inbox<Mail>,
+    /// Process-wide number, in the order of spawning.
+    id: u64,
+    /// The line that spawned the task.
+    location: &'static Location<'static>,
+    /// The bits below.
+    flags: Cell<u8>,
+    /// Who asked for the latest cancellation.
+    reason: Cell<CancelReason>,
+    /// asyncio's `cancelling()`: requests made less requests withdrawn.
+    requests: Cell<u32>,
+    /// The task's key in the registry.
+    pub(super) slot: Cell<u32>,
+    /// The context between two polls; while the task is polled it is the thread's.
+    pub(super) context: Cell<Snapshot>,
+    /// What few tasks have.
+    extra: Cell<Option<Box<Extra>>>,
+    /// The task's own waker, not counted: see `raw.rs`.
+    pub(super) waker: Cell<super::raw::OwnWaker>,
+}
+
+/// Polled at least once.
+const STARTED: u8 = 1;
+/// A request that nobody has taken yet.
+const PENDING: u8 = 1 << 1;
+/// The future is gone, the outcome is known.
+const DONE: u8 = 1 << 2;
+/// Done by cancellation.
+const CANCELLED: u8 = 1 << 3;
+/// The loop is closing: the next poll drops the future whatever it says.
+const KILLED: u8 = 1 << 4;
+
+/// What few tasks have, so that all the others pay one word for it.
+#[derive(Default)]
+struct Extra {
+    /// Set by `set_name` or the builder.
+    name: Option<String>,
+    /// The text of the latest request.
+    message: Option<Arc<str>>,
+    /// Given to the builder: shared with others, entered for each poll.
+    shared_context: Option<Context>,
+    /// Called in this order when the task is done.
+    done_callbacks: Vec<DoneCallback>,
+    /// The catch scopes that wait now, each with the waker it was last polled with.
+    scopes: Vec<(u64, Waker)>,
+    /// The last scope's number.
+    last_scope: u64,
+}
+
+/// See [`TaskRef::add_done_callback`].
+pub(crate) type DoneCallback = Box<dyn FnOnce(&TaskRef)>;
+
+impl TaskCell {
+    pub(super) fn new(inbox: &'static Inbox<Mail>, options: TaskOptions) -> TaskCell {
+        let extra = (options.name.is_some() || options.context.is_some()).then(|| {
+            Box::new(Extra { name: options.name, shared_context: options.context, ..Extra::default() })
+        });
+        TaskCell {
+            inbox,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            location: options.location,
+            flags: Cell::new(0),
+            reason: Cell::new(CancelReason::User),
+            requests: Cell::new(0),
+            slot: Cell::new(u32::MAX),
+            context: Cell::new(if extra_has_context(&extra) { Snapshot::default() } else { Snapshot::current() }),
+            extra: Cell::new(extra),
+            waker: Cell::new(super::raw::OwnWaker::unset()),
+        }
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    fn set(&self, flag: u8) {
+        self.flags.set(self.flags.get() | flag);
+    }
+
+    fn clear(&self, flag: u8) {
+        self.flags.set(self.flags.get() & !flag);
+    }
+
+    /// Runs `f` on the extra part. `f` must not call user code, which would find the part missing.
+    fn with_extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> R {
+        let mut extra = self.extra.take().unwrap_or_default();
+        let result = f(&mut extra);
+        self.extra.set(Some(extra));
+        result
+    }
+
+    /// The same, without making one.
+    fn peek_extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> Option<R> {
+        let mut extra = self.extra.take()?;
+        let result = f(&mut extra);
+        self.extra.set(Some(extra));
+        Some(result)
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let name = self.peek_extra(|extra| extra.name.clone()).flatten();
+        name.unwrap_or_else(|| format!("Task-{}", self.id))
+    }
+
+    pub(crate) fn set_name(&self, name: String) {
+        self.with_extra(|extra| extra.name = Some(name));
+    }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        TaskInfo { id: self.id, name: self.name(), spawn_location: self.location }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { what: format!("task '{}'", self.name()), location: self.location }
+    }
+
+    pub(super) fn shared_context(&self) -> Option<Context> {
+        self.peek_extra(|extra| extra.shared_context.clone()).flatten()
+    }
+
+    // ----- life -----
+
+    pub(super) fn is_started(&self) -> bool {
+        self.has(STARTED)
+    }
+
+    pub(super) fn mark_started(&self) {
+        self.set(STARTED);
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.has(DONE)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.has(CANCELLED)
+    }
+
+    pub(super) fn is_killed(&self) -> bool {
+        self.has(KILLED)
+    }
+
+    /// From now on the next poll drops the future; what it has to say is not asked for.
+    pub(super) fn kill(&self) {
+        if !self.has(PENDING) && self.requests.get() == 0 {
+            self.reason.set(CancelReason::Shutdown);
+        }
+        self.set(KILLED);
+    }
+
+    /// The future is gone. Returns what must be dropped or called on the loop's thread, and leaves the rest.
+    pub(super) fn mark_done(&self, cancelled: bool) -> Vec<DoneCallback> {
+        self.set(DONE);
+        self.clear(PENDING);
+        if cancelled {
+            self.set(CANCELLED);
+        }
+        drop(self.context.take());
+        let taken = self.peek_extra(|extra| {
+            let scopes = std::mem::take(&mut extra.scopes);
+            (std::mem::take(&mut extra.done_callbacks), extra.shared_context.take(), scopes)
+        });
+        taken.map(|(callbacks, _context, _scopes)| callbacks).unwrap_or_default()
+    }
+
+    /// Keeps `callback` for the end; gives it back if the end has come.
+    pub(super) fn add_done_callback(&self, callback: DoneCallback) -> Option<DoneCallback> {
+        if self.is_done() {
+            return Some(callback);
+        }
+        self.with_extra(|extra| extra.done_callbacks.push(callback));
+        None
+    }
+
+    // ----- cancellation -----
+
+    /// Records a request; `false` if the task is done. The caller wakes the task afterwards.
+    pub(super) fn request_cancel(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
+        if self.is_done() {
+            return false;
+        }
+        self.requests.set(self.requests.get().saturating_add(1));
+        self.redeliver(reason, message);
+        true
+    }
+
+    /// Makes a request pending that is counted already: a scope raised it again.
+    pub(super) fn redeliver(&self, reason: CancelReason, message: Option<Arc<str>>) {
+        self.set(PENDING);
+        self.reason.set(reason);
+        if message.is_some() {
+            self.with_extra(|extra| extra.message = message);
+        } else {
+            self.peek_extra(|extra| extra.message = None);
+        }
+    }
+
+    /// asyncio's `uncancel`: withdraws one request. The last one withdrawn is also not delivered any more (3.13).
+    pub(crate) fn uncancel(&self) -> u32 {
+        let requests = self.requests.get().saturating_sub(1);
+        self.requests.set(requests);
+        if requests == 0 {
+            self.clear(PENDING);
+        }
+        requests
+    }
+
+    /// asyncio's `cancelling`.
+    pub(crate) fn cancelling(&self) -> u32 {
+        self.requests.get()
+    }
+
+    /// A request waits for the innermost scope, or the task, to take it.
+    pub(crate) fn is_cancel_pending(&self) -> bool {
+        self.has(PENDING)
+    }
+
+    /// Takes the pending request: whoever gets it must drop what is inside of it.
+    pub(crate) fn take_cancel(&self) -> Option<CancelledError> {
+        if !self.is_cancel_pending() {
+            return None;
+        }
+        self.clear(PENDING);
+        Some(self.cancelled_error())
+    }
+
+    /// The latest request, as an error.
+    pub(crate) fn cancelled_error(&self) -> CancelledError {
+        let message = self.peek_extra(|extra| extra.message.clone()).flatten();
+        CancelledError::new(self.reason.get(), message)
+    }
+
+    /// Notes that a catch scope waits and is to be woken by a request, so that it is reached behind a sub-executor that
+    /// polls only what was woken. Returns the scope's number.
+    pub(crate) fn enter_scope(&self, scope: Option<u64>, waker: &Waker) -> u64 {
+        self.with_extra(|extra| {
+            if let Some(entry) = extra.scopes.iter_mut().find(|(id, _)| Some(*id) == scope) {
+                entry.1.clone_from(waker);
+                return entry.0;
+            }
+            extra.last_scope += 1;
+            extra.scopes.push((extra.last_scope, waker.clone()));
+            extra.last_scope
+        })
+    }
+
+    pub(crate) fn leave_scope(&self, scope: u64) {
+        let left = self.peek_extra(|extra| {
+            let position = extra.scopes.iter().position(|(id, _)| *id == scope)?;
+            Some(extra.scopes.remove(position))
+        });
+        // Dropped here, outside: a waker's destructor is not ours.
+        drop(left);
+    }
+
+    /// The wakers of all waiting scopes.
+    pub(super) fn scope_wakers(&self) -> Vec<Waker> {
+        self.peek_extra(|extra| extra.scopes.iter().map(|(_, waker)| waker.clone()).collect()).unwrap_or_default()
+    }
+}
+
+fn extra_has_context(extra: &Option<Box<Extra>>) -> bool {
+    extra.as_ref().is_some_and(|extra| extra.shared_context.is_some())
+}
+
+/// What a task is spawned with.
+pub(crate) struct TaskOptions {
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) name: Option<String>,
+    pub(crate) context: Option<Context>,
+}
+
+impl TaskOptions {
+    pub(crate) fn at(location: &'static Location<'static>) -> TaskOptions {
+        TaskOptions { location, name: None, context: None }
+    }
+}

@@ -1,0 +1,346 @@
+//! Tasks: the handle that is awaited, references to tasks, and cancellation requests.
+//!
+//! A task belongs to its loop, not to its handle: dropping the handle detaches it. This folder knows a loop only as the
+//! [`scheduler`] that a task is pushed to; time and I/O are unknown here.
+
+pub(crate) mod cell;
+pub(crate) mod raw;
+pub(crate) mod scheduler;
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll, Waker};
+
+use self::cell::{TaskCell, TaskOptions};
+use self::raw::{Joinable, with_current};
+pub(crate) use self::raw::spend_budget;
+use self::scheduler::{Mail, Ready, Scheduler};
+use crate::error::{CancelReason, CancelledError, JoinError};
+use crate::exception::TaskInfo;
+use crate::handle::Handle;
+use crate::inbox::Inbox;
+
+/// A running task; awaiting it gives its output.
+///
+/// Dropping the handle detaches the task: it goes on, and if it panics the loop's exception handler is told.
+///
+/// # Cancel safety
+///
+/// A task that is cancelled while it awaits another one passes the request on, and waits for that one's own cleanup. If
+/// the other one swallows the request and returns a value, the value is received; nothing is lost.
+///
+/// # Differences from asyncio
+///
+/// `await` gives a `Result`, because there are no exceptions: a panic and a cancellation of the awaited task arrive as
+/// [`JoinError`]. The loop keeps a task alive until it is done; a task nobody holds never vanishes.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// let seven = asyncio::run(async {
+///     let task = asyncio::spawn(async { 3 + 4 });
+///     task.await.unwrap()
+/// });
+/// assert_eq!(seven.unwrap(), 7);
+/// ```
+#[must_use = "a dropped `Task` goes on in the background; await it, or say `drop(task)` if that is meant"]
+pub struct Task<T> {
+    /// Gone once the output was received.
+    join: Option<Joinable<T>>,
+    /// The same task without its output's type; stays after the output was received.
+    task: TaskRef,
+    /// A cancellation of the awaiting task was passed on, so that its result is that of the awaiting task as well.
+    forwarded: Option<CancelledError>,
+    /// The child ended by the cancellation that was passed on; it is being raised in the awaiting task.
+    raised: bool,
+}
+
+/// A reference to a task that does not know its output: what [`current_task`] and [`all_tasks`](crate::all_tasks) give.
+#[derive(Clone)]
+pub struct TaskRef {
+    /// The metadata inside of the task's allocation.
+    cell: NonNull<TaskCell>,
+    /// Keeps the allocation alive.
+    keep_alive: Waker,
+}
+
+/// Returns the task that is running on this thread, if any.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// assert!(asyncio::current_task().is_none());
+/// asyncio::run(async {
+///     asyncio::current_task().unwrap().set_name("main");
+///     assert_eq!(asyncio::current_task().unwrap().name(), "main");
+/// })
+/// .unwrap();
+/// ```
+pub fn current_task() -> Option<TaskRef> {
+    with_current(|current| current.map(TaskCell::to_ref))
+}
+
+/// Returns `true` if a cancellation waits to be delivered in the current task. A leaf future that sees this returns
+/// `Pending` without looking at its event, so that nothing is consumed that the cancelled code would then lose.
+pub(crate) fn is_cancel_pending() -> bool {
+    with_current(|current| current.is_some_and(TaskCell::is_cancel_pending))
+}
+
+impl<T> Task<T> {
+    pub(crate) fn spawn<F>(scheduler: &Rc<Scheduler>, options: TaskOptions, future: F) -> Task<T>
+    where
+        F: Future<Output = T> + 'static,
+    {
+        Task::from_joinable(raw::spawn(scheduler, options, future))
+    }
+
+    fn from_joinable(join: Joinable<T>) -> Task<T> {
+        let task = join.metadata().to_ref();
+        Task { join: Some(join), task, forwarded: None, raised: false }
+    }
+
+    /// Returns a reference that does not know the output, and can be cloned.
+    pub fn task_ref(&self) -> TaskRef {
+        self.task.clone()
+    }
+
+    fn poll_output(&mut self, cx: &mut Cx<'_>) -> Poll<Result<T, JoinError>> {
+        let Some(join) = &mut self.join else {
+            panic!("`Task` was polled after it had given its output; await a task only once");
+        };
+        let output = std::task::ready!(Pin::new(join).poll(cx));
+        self.join = None;
+        Poll::Ready(output.map_err(|failure| failure.into_join_error(self.task.cell())))
+    }
+}
+
+/// The calls that a handle and a reference have in common, written once.
+macro_rules! task_methods {
+    (impl [$($generics:tt)*] $type:ty, |$this:ident| $task:expr) => {
+        impl<$($generics)*> $type {
+            /// Asks the task to stop; returns `false` if it is done already.
+            ///
+            /// The request is delivered at the task's next suspension point to the innermost
+            /// [`catch_cancelled`](crate::catch_cancelled) around it; without one, the task's future is dropped. A task
+            /// that has not started never does.
+            ///
+            /// # Differences from asyncio
+            ///
+            /// Code without a catch scope is unwound by dropping, where Python throws an exception into it.
+            pub fn cancel(&self) -> bool {
+                let $this = self;
+                $task.cancel_for(CancelReason::User, None)
+            }
+
+            /// The same, with a text for the one who receives the cancellation. The last text wins.
+            #[doc(alias = "msg")]
+            pub fn cancel_with(&self, message: impl Into<String>) -> bool {
+                let $this = self;
+                $task.cancel_for(CancelReason::User, Some(message.into().into()))
+            }
+
+            /// Returns how many requests were made and not withdrawn.
+            pub fn cancelling(&self) -> u32 {
+                let $this = self;
+                $task.cell().cancelling()
+            }
+
+            /// Withdraws one request and returns how many are left. Withdrawing the last one also withdraws its
+            /// delivery, if that is still to come.
+            pub fn uncancel(&self) -> u32 {
+                let $this = self;
+                $task.cell().uncancel()
+            }
+
+            /// Returns `true` if the task has returned, panicked or was cancelled.
+            #[doc(alias = "done")]
+            pub fn is_finished(&self) -> bool {
+                let $this = self;
+                $task.cell().is_done()
+            }
+
+            /// Returns `true` if the task ended cancelled.
+            #[doc(alias = "cancelled")]
+            pub fn is_cancelled(&self) -> bool {
+                let $this = self;
+                $task.cell().is_cancelled()
+            }
+
+            /// Returns the task's name: `Task-N` unless it was given one.
+            #[doc(alias = "get_name")]
+            pub fn name(&self) -> String {
+                let $this = self;
+                $task.cell().name()
+            }
+
+            /// Gives the task a name, for reports.
+            pub fn set_name(&self, name: impl Into<String>) {
+                let $this = self;
+                $task.cell().set_name(name.into());
+            }
+
+            /// Returns the task's number, unique in the process and in the order of spawning.
+            pub fn id(&self) -> u64 {
+                let $this = self;
+                $task.cell().id()
+            }
+
+            /// Returns the line of the program that spawned the task.
+            pub fn spawn_location(&self) -> &'static Location<'static> {
+                let $this = self;
+                $task.cell().location()
+            }
+
+            /// Has the loop call `callback` soon after the task is done; at once, if it is done already.
+            ///
+            /// Callbacks are called in the order in which they were added.
+            pub fn add_done_callback(&self, callback: impl FnOnce(&TaskRef) + 'static) {
+                let $this = self;
+                $task.attach_done_callback(Box::new(callback));
+            }
+        }
+    };
+}
+
+task_methods!(impl [T] Task<T>, |this| this.task);
+task_methods!(impl [] TaskRef, |this| this);
+
+impl TaskRef {
+    /// Requests a cancellation for `reason`, and wakes whoever can take it.
+    pub(crate) fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
+        let accepted = self.cell().request_cancel(reason, message);
+        if accepted {
+            self.cell().wake_to_cancel();
+        }
+        accepted
+    }
+
+    /// Ends the task at its next turn, whatever it does.
+    pub(crate) fn kill(&self) {
+        self.cell().kill();
+        self.keep_alive.wake_by_ref();
+    }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        self.cell().info()
+    }
+
+    pub(crate) fn inbox(&self) -> &'static Inbox<Mail> {
+        self.cell().inbox
+    }
+
+    fn attach_done_callback(&self, callback: cell::DoneCallback) {
+        let Some(callback) = self.cell().add_done_callback(callback) else { return };
+        let task = self.clone();
+        match Scheduler::current() {
+            Some(scheduler) => {
+                let location = self.cell().location();
+                let callback = Handle::new(Box::new(move || callback(&task)), location);
+                scheduler.push(Ready::Callback(callback));
+            }
+            // The task is done and no loop runs here: there is nobody else to call it.
+            None => callback(&task),
+        }
+    }
+}
+
+impl TaskCell {
+    /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
+    pub(crate) fn wake_to_cancel(&self) {
+        for waker in self.scope_wakers() {
+            waker.wake();
+        }
+        self.wake();
+    }
+
+    /// Makes the request of a deadline that has passed, and wakes the scopes that may take it.
+    pub(crate) fn expire(&self) {
+        if self.request_cancel(CancelReason::Deadline, None) {
+            self.scope_wakers().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Raises a cancellation (again): the next scope on the way out, or the task, takes it.
+    pub(crate) fn raise(&self, error: CancelledError) {
+        let (reason, message) = error.into_parts();
+        self.redeliver(reason, message);
+        self.wake_to_cancel();
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.raised {
+            return Poll::Pending;
+        }
+        this.refuse_to_await_itself();
+        this.forward_cancel();
+        let output = std::task::ready!(this.poll_output(cx));
+        match (&output, this.forwarded.take()) {
+            (Err(error), Some(request)) if error.is_cancelled() => {
+                this.raised = true;
+                with_current(|current| current.map(|current| current.raise(request)));
+                Poll::Pending
+            }
+            _ => Poll::Ready(output),
+        }
+    }
+}
+
+impl<T> Task<T> {
+    /// Passes a request that waits for the awaiting task on to this one, whose end is then awaited.
+    fn forward_cancel(&mut self) {
+        if self.task.is_finished() {
+            return;
+        }
+        if let Some(request) = with_current(|current| current.and_then(TaskCell::take_cancel)) {
+            let message = request.message().map(Arc::from);
+            self.task.cancel_for(CancelReason::Parent, message);
+            self.forwarded = Some(request);
+        }
+    }
+
+    #[track_caller]
+    fn refuse_to_await_itself(&self) {
+        let itself = with_current(|current| current.is_some_and(|current| current.id() == self.task.id()));
+        assert!(!itself, "Task cannot await on itself: '{}'; await it from another task", self.task.name());
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        // `async-task` would cancel.
+        if let Some(join) = self.join.take() {
+            join.detach();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.fmt(f)
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match (self.is_finished(), self.is_cancelled(), self.cancelling()) {
+            (true, true, _) => "cancelled",
+            (true, false, _) => "finished",
+            (false, _, 0) => "pending",
+            (false, _, _) => "cancelling",
+        };
+        let location = self.spawn_location();
+        write!(f, "<Task {state} name='{}' spawned at {}:{}>", self.name(), location.file(), location.line())
+    }
+}

@@ -1,0 +1,489 @@
+//! The one file of the task layer with `unsafe`: the future wrapper, spawning, and references into the allocation.
+//!
+//! A task is one allocation of `async-task`: header, [`TaskCell`] as metadata, and [`TaskFuture`] or its output. What the
+//! safe code around relies on:
+//!
+//! * A future is polled and dropped on the loop's thread only. Runnables leave that thread never, except that a wake-up
+//!   elsewhere makes one appear there, which goes straight into the inbox as a [`Parcel`] that only the loop opens.
+//! * No panic crosses `async-task`: it aborts the process when a destructor panics while it drops a future, so every
+//!   future is polled and dropped inside `catch_unwind` here, and is gone before `async-task` drops the wrapper.
+//! * The registry holds a counted reference of each task, and gives it up when the future is gone; the loop closes only
+//!   with an empty registry.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::task::{Context as Cx, Poll, RawWakerVTable, Waker};
+
+use slab::Slab;
+
+use super::TaskRef;
+use super::cell::{TaskCell, TaskOptions};
+use super::scheduler::{Mail, Ready, Scheduler, push_local};
+use crate::context::{EnterGuard, Entered, Identity, Snapshot};
+use crate::error::{ContextError, JoinError, JoinErrorKind};
+use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo};
+use crate::handle::Handle;
+use crate::inbox::Inbox;
+
+/// A task's turn to run.
+pub(crate) type Runnable = async_task::Runnable<TaskCell>;
+
+/// `async-task`'s handle of one of our tasks.
+pub(super) type Joinable<T> = async_task::Task<Result<T, Failure>, TaskCell>;
+
+/// A runnable on its way from another thread to its loop.
+pub(crate) struct Parcel(Runnable);
+
+// SAFETY: a `Runnable` may be moved to another thread as long as it is neither run nor dropped there and the metadata is
+// not touched concurrently. A parcel offers nothing but `open`, whose caller is the loop's thread; the inbox that holds it
+// is emptied by that thread before it closes, so none is dropped elsewhere.
+unsafe impl Send for Parcel {}
+
+impl Parcel {
+    /// Takes the runnable out, on the thread of the loop that owns `inbox`.
+    pub(super) fn open(self, inbox: &'static Inbox<Mail>) -> Runnable {
+        debug_assert!(ptr::eq(self.0.metadata().inbox, inbox), "a task arrived at another loop (a bug of this crate)");
+        self.0
+    }
+}
+
+/// `async-task`'s schedule function. It captures nothing, so that a wake-up costs no reference count.
+fn schedule(runnable: Runnable) {
+    let inbox = runnable.metadata().inbox;
+    if let Err(runnable) = push_local(runnable, inbox) {
+        inbox.push_unchecked(Mail::Task(Parcel(runnable)));
+    }
+}
+
+// ----- the cell's own waker, and references to tasks -----
+
+/// The parts of the task's waker. From `admit` to `leave_scheduler` they stand for one counted reference, the
+/// scheduler's: without it `async-task` would free a task, future undropped, that nobody holds and nobody can wake.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnWaker {
+    data: *const (),
+    vtable: Option<&'static RawWakerVTable>,
+}
+
+impl OwnWaker {
+    pub(super) fn unset() -> OwnWaker {
+        OwnWaker { data: ptr::null(), vtable: None }
+    }
+
+    fn of(waker: &Waker) -> OwnWaker {
+        OwnWaker { data: waker.data(), vtable: Some(waker.vtable()) }
+    }
+}
+
+impl TaskCell {
+    /// The task's waker, borrowed.
+    fn own_waker(&self) -> ManuallyDrop<Waker> {
+        let OwnWaker { data, vtable } = self.waker.get();
+        let vtable = vtable.expect("a task's waker is set before anybody sees the task (a bug of this crate)");
+        // SAFETY: the parts come from a waker of this very task (`admit` sets them), whose data pointer is its allocation.
+        // `self` lies in that allocation, so it is alive; `ManuallyDrop` keeps the count as it was.
+        ManuallyDrop::new(unsafe { Waker::new(data, vtable) })
+    }
+
+    /// Makes the scheduler's own reference to the task.
+    fn keep_alive(&self, waker: Waker) {
+        self.waker.set(OwnWaker::of(&ManuallyDrop::new(waker)));
+    }
+
+    /// Gives the scheduler's own reference up.
+    fn let_go(&self) {
+        drop(ManuallyDrop::into_inner(self.own_waker()));
+    }
+
+    /// Makes the task run (again).
+    pub(super) fn wake(&self) {
+        self.own_waker().wake_by_ref();
+    }
+
+    /// Returns a counted reference to the task.
+    pub(crate) fn to_ref(&self) -> TaskRef {
+        TaskRef { cell: NonNull::from(self), keep_alive: Waker::clone(&self.own_waker()) }
+    }
+}
+
+impl TaskRef {
+    pub(crate) fn cell(&self) -> &TaskCell {
+        // SAFETY: the cell is the metadata of an allocation that is freed only when its last reference is dropped, and
+        // `keep_alive` is one. `TaskRef` is neither `Send` nor `Sync`, so this is the loop's thread.
+        unsafe { self.cell.as_ref() }
+    }
+}
+
+/// The tasks of one loop that are not done.
+#[derive(Default)]
+pub(crate) struct Registry {
+    tasks: RefCell<Slab<NonNull<TaskCell>>>,
+}
+
+impl Registry {
+    fn insert(&self, cell: &TaskCell) {
+        let slot = self.tasks.borrow_mut().insert(NonNull::from(cell));
+        cell.slot.set(u32::try_from(slot).expect("more than four billion tasks in one loop"));
+    }
+
+    fn remove(&self, cell: &TaskCell) {
+        self.tasks.borrow_mut().remove(cell.slot.get() as usize);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Calls `f` with each of them. `f` must not finish a task.
+    fn for_each(&self, mut f: impl FnMut(&TaskCell)) {
+        for (_, cell) in self.tasks.borrow().iter() {
+            // SAFETY: the scheduler holds a reference of every task in here (`keep_alive`, `let_go`).
+            f(unsafe { cell.as_ref() });
+        }
+    }
+
+    /// Returns all of them, oldest first.
+    pub(super) fn tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = Vec::with_capacity(self.len());
+        self.for_each(|cell| tasks.push(cell.to_ref()));
+        tasks.sort_unstable_by_key(TaskRef::id);
+        tasks
+    }
+
+    pub(super) fn find(&self, id: u64) -> Option<TaskRef> {
+        let mut found = None;
+        self.for_each(|cell| {
+            if cell.id() == id {
+                found = Some(cell.to_ref());
+            }
+        });
+        found
+    }
+}
+
+// ----- the current task -----
+
+thread_local! {
+    /// The task that is polled (or whose future is dropped) on this thread now; null outside.
+    static CURRENT: Cell<*const TaskCell> = const { Cell::new(ptr::null()) };
+}
+
+/// Gives `f` the task that is being polled on this thread.
+pub(crate) fn with_current<R>(f: impl FnOnce(Option<&TaskCell>) -> R) -> R {
+    let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: the pointer is set by `Polling` for as long as the task is polled further up on this thread's stack, which
+    // keeps its allocation alive; `Polling`'s destructor takes it back, also while unwinding.
+    f(unsafe { current.as_ref() })
+}
+
+/// Successful operations that a task may do in one poll before it has to let the others run. tokio's figure.
+const BUDGET: u8 = 128;
+
+thread_local! {
+    /// What is left of the current task's budget.
+    static BUDGET_LEFT: Cell<u8> = const { Cell::new(BUDGET) };
+}
+
+/// Takes one operation out of the current task's budget. A task that found everything ready for so long is put back into
+/// the queue, so that a source that is always ready starves nobody.
+pub(crate) fn spend_budget(cx: &mut Cx<'_>) -> Poll<()> {
+    let left = BUDGET_LEFT.get();
+    if left == 0 && with_current(|current| current.is_some()) {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    BUDGET_LEFT.set(left.saturating_sub(1));
+    Poll::Ready(())
+}
+
+/// While it lives, its task is the current one, and its context the thread's.
+struct Polling<'a> {
+    /// The current task before, non-null where a loop is closed inside of another one's task.
+    previous: *const TaskCell,
+    /// Left when this is dropped.
+    _context: TaskContext<'a>,
+}
+
+/// The context that a task runs in.
+enum TaskContext<'a> {
+    /// The task's own.
+    Own { _entered: Entered<'a> },
+    /// One that was given to the builder, shared with others.
+    Shared { _entered: EnterGuard },
+}
+
+impl<'a> Polling<'a> {
+    fn begin(cell: &'a TaskCell) -> Result<Polling<'a>, ContextError> {
+        let context = match cell.shared_context() {
+            None => TaskContext::Own { _entered: Snapshot::enter(&cell.context, Identity::Task(cell.id())) },
+            Some(context) => TaskContext::Shared { _entered: context.try_enter()? },
+        };
+        BUDGET_LEFT.set(BUDGET);
+        Ok(Polling { previous: CURRENT.replace(ptr::from_ref(cell)), _context: context })
+    }
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        CURRENT.set(self.previous);
+    }
+}
+
+// ----- the future wrapper -----
+
+/// Why a task has no value. Turned into a [`JoinError`] when somebody asks, and reported when nobody does.
+pub(crate) enum Failure {
+    Cancelled,
+    Context(ContextError),
+    Panic(UnseenPanic),
+}
+
+/// A panic's payload that reports itself if it is dropped before anybody took it.
+pub(crate) struct UnseenPanic(Option<Box<Unseen>>);
+
+struct Unseen {
+    payload: Box<dyn Any + Send>,
+    task: TaskInfo,
+    exceptions: Rc<ExceptionSink>,
+}
+
+impl Failure {
+    #[cold]
+    fn panic(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) -> Failure {
+        let exceptions = scheduler.exceptions.clone();
+        Failure::Panic(UnseenPanic(Some(Box::new(Unseen { payload, task: cell.info(), exceptions }))))
+    }
+
+    /// Hands the failure to the one who joins the task.
+    #[cold]
+    pub(super) fn into_join_error(self, cell: &TaskCell) -> JoinError {
+        match self {
+            Failure::Cancelled => {
+                JoinError::new(JoinErrorKind::Cancelled(cell.cancelled_error()), cell.origin())
+            }
+            Failure::Context(error) => JoinError::new(JoinErrorKind::Context(error), cell.origin()),
+            Failure::Panic(mut unseen) => match unseen.0.take() {
+                Some(unseen) => JoinError::panic(unseen.payload, cell.origin()),
+                None => unreachable!("a payload is taken only here, by value"),
+            },
+        }
+    }
+}
+
+impl Drop for UnseenPanic {
+    fn drop(&mut self) {
+        if let Some(unseen) = self.0.take() {
+            let Unseen { payload, task, exceptions } = *unseen;
+            exceptions.report_unseen_panic(payload, task);
+        }
+    }
+}
+
+/// What `async-task` polls: the user's future, inside of its task and context, with panics and cancellation handled.
+struct TaskFuture<F> {
+    /// The metadata of the same allocation.
+    cell: NonNull<TaskCell>,
+    /// The loop's thread's part; the cell has only what other threads may see.
+    scheduler: Rc<Scheduler>,
+    /// Dropped by `finish`, exactly when the cell becomes done.
+    future: ManuallyDrop<F>,
+}
+
+impl<F> TaskFuture<F> {
+    /// The lifetime is the caller's, not `self`'s, so that the future can be borrowed beside it.
+    fn cell<'a>(&self) -> &'a TaskCell {
+        // SAFETY: `async-task` drops this wrapper before it frees the allocation that both lie in; every caller's
+        // reference ends inside of a method of the wrapper.
+        unsafe { self.cell.as_ref() }
+    }
+
+    /// Drops the user's future inside of its task and context, and tells everybody that the task is done.
+    fn finish(&mut self, cancelled: bool) {
+        let cell = self.cell();
+        let future = &mut self.future;
+        // SAFETY: `finish` runs once, guarded by the cell's `is_done` in `poll` (which is not called again after it
+        // returned `Ready`) and in `drop`. The future is dropped in place, as pinning demands.
+        let dropped = panic::catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(future) }));
+        if let Err(payload) = dropped {
+            report_destructor(payload, cell, &self.scheduler);
+        }
+        leave_scheduler(cell, &self.scheduler, cancelled);
+    }
+}
+
+/// The part of the end that does not depend on the future's type.
+fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, cancelled: bool) {
+    scheduler.registry.remove(cell);
+    // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
+    cell.let_go();
+    for callback in cell.mark_done(cancelled) {
+        let task = cell.to_ref();
+        scheduler.push(Ready::Callback(Handle::new(Box::new(move || callback(&task)), cell.location())));
+    }
+}
+
+#[cold]
+fn report_destructor(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) {
+    let context = ExceptionContext::new("a destructor panicked while the task's future was dropped");
+    scheduler.exceptions.report(context.with_panic(payload).with_task(cell.info()));
+}
+
+/// A task that is killed, or was cancelled before its first step, never runs (again).
+fn must_not_run(cell: &TaskCell) -> bool {
+    cell.is_killed() || (cell.is_cancel_pending() && !cell.is_started())
+}
+
+impl<F: Future> Future for TaskFuture<F> {
+    type Output = Result<F::Output, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
+        // SAFETY: the future is not moved: it is polled through a pin and dropped in place.
+        let this = unsafe { self.get_unchecked_mut() };
+        let cell = this.cell();
+        let polling = match Polling::begin(cell) {
+            Ok(polling) => polling,
+            Err(error) => {
+                this.finish(false);
+                return Poll::Ready(Err(Failure::Context(error)));
+            }
+        };
+        if must_not_run(cell) {
+            this.finish(true);
+            return Poll::Ready(Err(Failure::Cancelled));
+        }
+        cell.mark_started();
+        // SAFETY: the wrapper is pinned, hence so is its field; see above.
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+        let output = match panic::catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) if !cell.is_cancel_pending() => return Poll::Pending,
+            // Nobody inside took the request: it is the task's.
+            Ok(Poll::Pending) => Err(Failure::Cancelled),
+            // As in asyncio, a request made during the last step ends the task cancelled, and the value is lost.
+            Ok(Poll::Ready(value)) if cell.is_cancel_pending() => {
+                if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                    report_destructor(payload, cell, &this.scheduler);
+                }
+                Err(Failure::Cancelled)
+            }
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(payload) => Err(Failure::panic(payload, cell, &this.scheduler)),
+        };
+        this.finish(matches!(output, Err(Failure::Cancelled)));
+        drop(polling);
+        Poll::Ready(output)
+    }
+}
+
+impl<F> Drop for TaskFuture<F> {
+    /// Reached with the future still alive only if somebody dropped a runnable, which this crate does not.
+    fn drop(&mut self) {
+        let cell = self.cell();
+        if !cell.is_done() {
+            let polling = Polling::begin(cell);
+            self.finish(true);
+            drop(polling);
+        }
+    }
+}
+
+// ----- spawning -----
+
+/// Starts a task.
+pub(super) fn spawn<F>(scheduler: &Rc<Scheduler>, options: TaskOptions, future: F) -> Joinable<F::Output>
+where
+    F: Future + 'static,
+{
+    // SAFETY: nothing is borrowed.
+    unsafe { spawn_unchecked(scheduler, options, future) }
+}
+
+/// Starts a task whose future may borrow.
+///
+/// # Safety
+///
+/// The caller must see to it that the task is done ([`Scheduler::finish_now`]) before anything that the future or its
+/// output borrows ends, and must then drop the handle as well, which may hold the output.
+pub(super) unsafe fn spawn_unchecked<F: Future>(
+    scheduler: &Rc<Scheduler>,
+    options: TaskOptions,
+    future: F,
+) -> Joinable<F::Output> {
+    let cell = TaskCell::new(scheduler.inbox, options);
+    let wrap = |cell: &TaskCell| TaskFuture {
+        cell: NonNull::from(cell),
+        scheduler: scheduler.clone(),
+        future: ManuallyDrop::new(future),
+    };
+    // SAFETY: the future need not be `Send`, as the runnable is run and dropped on this thread only (see the file's
+    // head); it need not be `'static`, by the caller's promise; `schedule` borrows nothing and is `Send + Sync`.
+    let (runnable, task) = unsafe { async_task::Builder::new().metadata(cell).spawn_unchecked(wrap, schedule) };
+    admit(scheduler, runnable);
+    task
+}
+
+/// Enters a new task into the scheduler; the part of spawning that does not depend on the future's type.
+fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable) {
+    let cell = runnable.metadata();
+    cell.keep_alive(runnable.waker());
+    scheduler.registry.insert(cell);
+    scheduler.count_spawned();
+    if scheduler.is_closing() {
+        // A task spawned by a destructor while the loop closes: its future is dropped here and now.
+        cell.kill();
+        runnable.run();
+    } else {
+        scheduler.push(Ready::Task(runnable));
+    }
+}
+
+/// Runs `drive` beside a task whose future may borrow from the caller: the main task of one `run_until_complete`.
+///
+/// When this returns, or unwinds, the task is over and its future is gone. Returns the task's output, or `None` if
+/// `drive` came back before there was one.
+pub(crate) fn scoped<F: Future, E>(
+    scheduler: &Rc<Scheduler>,
+    options: TaskOptions,
+    future: F,
+    drive: impl FnOnce(&TaskRef) -> Result<(), E>,
+) -> Result<Option<Result<F::Output, JoinError>>, E> {
+    // SAFETY: `scope` lives in this frame, is not handed out, and finishes the task and drops the handle when the frame
+    // is left, also by unwinding; whatever the future borrows outlives this call.
+    let join = unsafe { spawn_unchecked(scheduler, options, future) };
+    let mut scope = Scope { scheduler, task: join.metadata().to_ref(), join: Some(join) };
+    drive(&scope.task)?;
+    Ok(scope.take_output())
+}
+
+/// The task of one call of [`scoped`].
+struct Scope<'a, T> {
+    scheduler: &'a Rc<Scheduler>,
+    task: TaskRef,
+    join: Option<Joinable<T>>,
+}
+
+impl<T> Scope<'_, T> {
+    fn take_output(&mut self) -> Option<Result<T, JoinError>> {
+        let join = self.join.as_mut().filter(|_| self.task.is_finished())?;
+        let Poll::Ready(output) = Pin::new(join).poll(&mut Cx::from_waker(Waker::noop())) else { return None };
+        self.join = None;
+        Some(output.map_err(|failure| failure.into_join_error(self.task.cell())))
+    }
+}
+
+impl<T> Drop for Scope<'_, T> {
+    fn drop(&mut self) {
+        if !self.task.is_finished() {
+            self.scheduler.finish_now(&self.task);
+        }
+        if let Some(join) = self.join.take() {
+            // Drops an output that nobody received.
+            join.detach();
+        }
+    }
+}

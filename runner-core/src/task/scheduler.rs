@@ -1,0 +1,249 @@
+//! What tasks need of the loop they run on: its ready queue, its registry, its inbox and its exception sink.
+//!
+//! Everything is first in, first out: a task or callback that becomes ready goes to the end. Only the loop's thread has
+//! the scheduler; other threads have its inbox. This file knows neither time nor I/O, and runs nothing by itself.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::TaskRef;
+use super::raw::{Parcel, Registry, Runnable};
+use crate::driver::Notify;
+use crate::exception::ExceptionSink;
+use crate::handle::Handle;
+use crate::inbox::Inbox;
+
+/// What waits for its turn.
+pub(crate) enum Ready {
+    Task(Runnable),
+    Callback(Handle),
+}
+
+/// What arrives from other threads.
+pub(crate) enum Mail {
+    Task(Parcel),
+    Callback(Box<dyn FnOnce() + Send>, &'static Location<'static>),
+}
+
+/// The queue and the registry of one loop.
+pub(crate) struct Scheduler {
+    /// The door for other threads; compared by address to tell whether a wake-up comes from this loop's own thread.
+    pub(crate) inbox: &'static Inbox<Mail>,
+    /// The inbox's generation that is ours.
+    pub(crate) generation: u64,
+    /// In the order in which they became ready.
+    ready: RefCell<VecDeque<Ready>>,
+    /// Storage for collecting mail, kept for reuse.
+    mail: RefCell<Vec<Mail>>,
+    /// All tasks that are not done.
+    pub(super) registry: Registry,
+    /// Where lost failures go.
+    pub(crate) exceptions: Rc<ExceptionSink>,
+    /// See `spawned()`.
+    spawned: Cell<u64>,
+    /// The loop is closing or closed: a new task is dropped unpolled.
+    closing: Cell<bool>,
+}
+
+/// Inboxes whose loop is closed. They are never freed (see `inbox.rs`), so their number is that of the loops that were
+/// alive at the same time.
+static UNUSED_INBOXES: Mutex<Vec<&'static Inbox<Mail>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// The scheduler whose tasks run on this thread now.
+    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+}
+
+impl Scheduler {
+    pub(crate) fn new(notifier: Arc<dyn Notify>) -> Rc<Scheduler> {
+        let unused = UNUSED_INBOXES.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let inbox = unused.unwrap_or_else(|| Box::leak(Box::new(Inbox::new())));
+        Rc::new(Scheduler {
+            inbox,
+            generation: inbox.open(notifier),
+            ready: RefCell::default(),
+            mail: RefCell::default(),
+            registry: Registry::default(),
+            exceptions: Rc::default(),
+            spawned: Cell::new(0),
+            closing: Cell::new(false),
+        })
+    }
+
+    /// Returns the scheduler of the loop that runs on this thread.
+    pub(crate) fn current() -> Option<Rc<Scheduler>> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// Makes this the thread's scheduler until the guard is dropped.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        Entered { previous: CURRENT.with(|current| current.replace(Some(self.clone()))) }
+    }
+
+    /// Appends to the queue.
+    pub(crate) fn push(&self, entry: Ready) {
+        self.ready.borrow_mut().push_back(entry);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Ready> {
+        self.ready.borrow_mut().pop_front()
+    }
+
+    /// The number of entries that are ready now.
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    /// Appends what arrived from other threads, in the order of arrival.
+    pub(crate) fn collect_mail(&self) {
+        let mut mail = self.mail.take();
+        self.inbox.collect(&mut mail);
+        for item in mail.drain(..) {
+            self.push(match item {
+                Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
+                Mail::Callback(callback, location) => Ready::Callback(Handle::new(callback, location)),
+            });
+        }
+        self.mail.replace(mail);
+    }
+
+    /// Puts the first `count` entries into the order that `pick(remaining)` chooses.
+    pub(crate) fn reorder(&self, count: usize, mut pick: impl FnMut(usize) -> usize) {
+        let mut ready = self.ready.borrow_mut();
+        for first in 0..count {
+            let chosen = first + pick(count - first);
+            ready.swap(first, chosen);
+        }
+    }
+
+    /// Every task that is not done, oldest first.
+    pub(crate) fn tasks(&self) -> Vec<TaskRef> {
+        self.registry.tasks()
+    }
+
+    /// Returns the task with this number, if it is not done.
+    pub(crate) fn task(&self, id: u64) -> Option<TaskRef> {
+        self.registry.find(id)
+    }
+
+    /// The number of tasks that were ever spawned here; tells whether there are new ones.
+    pub(crate) fn spawned(&self) -> u64 {
+        self.spawned.get()
+    }
+
+    pub(super) fn count_spawned(&self) {
+        self.spawned.set(self.spawned.get() + 1);
+    }
+
+    pub(crate) fn task_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Closed for good, not just being closed.
+    pub(crate) fn inbox_is_closed(&self) -> bool {
+        !self.inbox.is_open(self.generation)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Ends the life of everything that is left: every future is dropped, on this thread, and every callback unrun.
+    ///
+    /// Returns only when no task is left that could be woken, because a wake-up from another thread that is on its way
+    /// holds the task's only [`Runnable`], which nobody but this thread may drop.
+    pub(crate) fn close(self: &Rc<Self>) {
+        self.closing.set(true);
+        let entered = self.enter();
+        while self.task_count() > 0 {
+            for task in self.tasks() {
+                task.kill();
+            }
+            self.drain();
+        }
+        self.drain();
+        // What arrives from now on is refused or, for a wake-up, cannot happen: every task is done.
+        for item in self.inbox.close() {
+            crate::exception::drop_quietly(item);
+        }
+        drop(entered);
+        UNUSED_INBOXES.lock().unwrap_or_else(PoisonError::into_inner).push(self.inbox);
+    }
+
+    /// Runs the tasks that are queued (they are killed: they end) and drops the callbacks.
+    fn drain(&self) {
+        if self.inbox.has_mail() {
+            self.collect_mail();
+        }
+        if self.ready_len() == 0 && self.task_count() > 0 {
+            // The missing runnable is in another thread's hands, a few instructions away from the inbox.
+            std::thread::yield_now();
+        }
+        while let Some(entry) = self.pop() {
+            match entry {
+                Ready::Task(runnable) => drop(runnable.run()),
+                Ready::Callback(handle) => crate::exception::drop_quietly(handle.take()),
+            }
+        }
+    }
+
+    /// Drops the future of one task now, wherever it waits.
+    pub(crate) fn finish_now(self: &Rc<Self>, task: &TaskRef) {
+        let _entered = self.enter();
+        task.kill();
+        while !task.is_finished() {
+            if self.inbox.has_mail() {
+                self.collect_mail();
+            }
+            match self.take_runnable_of(task) {
+                Some(runnable) => drop(runnable.run()),
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
+    fn take_runnable_of(&self, task: &TaskRef) -> Option<Runnable> {
+        let mut ready = self.ready.borrow_mut();
+        let position = ready.iter().position(|entry| match entry {
+            Ready::Task(runnable) => runnable.metadata().id() == task.id(),
+            Ready::Callback(_) => false,
+        })?;
+        match ready.remove(position) {
+            Some(Ready::Task(runnable)) => Some(runnable),
+            _ => unreachable!("the entry was a task a moment ago"),
+        }
+    }
+}
+
+/// Puts `runnable` into the queue of the loop on this thread, or gives it back if it belongs to another loop.
+pub(super) fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Runnable> {
+    let mut runnable = Some(runnable);
+    // A thread that is ending has no current loop any more; the inbox then takes what is left.
+    let _ = CURRENT.try_with(|current| match &*current.borrow() {
+        Some(scheduler) if std::ptr::eq(scheduler.inbox, inbox) => {
+            if let Some(runnable) = runnable.take() {
+                scheduler.push(Ready::Task(runnable));
+            }
+        }
+        _ => {}
+    });
+    match runnable {
+        None => Ok(()),
+        Some(runnable) => Err(runnable),
+    }
+}
+
+/// Restores the thread's previous scheduler when dropped.
+pub(crate) struct Entered {
+    previous: Option<Rc<Scheduler>>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let previous = self.previous.take();
+        let _ = CURRENT.try_with(|current| current.replace(previous));
+    }
+}

@@ -1,0 +1,105 @@
+//! The best that can be made of a function with mistakes.
+//!
+//! Everything the user wrote comes back, in a form that compiles if the mistake is taken away: the rest of the file still type
+//! checks, an editor still completes, and no second error hides the first. It writes no messages.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens as _, quote};
+use syn::{Safety, Signature, Token};
+
+use crate::args::Settings;
+use crate::expand;
+use crate::item::{self, Function, Role};
+use crate::options::Attribute;
+
+/// Expands a function with mistakes, as far as they let.
+pub(crate) fn function(
+    attribute: Attribute,
+    settings: &Settings,
+    function: Function,
+) -> TokenStream {
+    if attribute == Attribute::Test && function.attribute(item::is_case_generator).is_some() {
+        return in_right_order(settings, function);
+    }
+    if function.attribute(item::is_starter).is_some() {
+        // The other attribute makes of it what this one would have made.
+        return function.into_token_stream();
+    }
+    let role = function.role(attribute);
+    let function = repaired(role, function);
+    match role {
+        Role::Entry if function.has_arguments() || is_generic(&function.sig) => unstarted(function),
+        Role::Test if function.has_arguments() || function.type_or_const_param().is_some() => {
+            // No test, but still a function; the options for tests would not fit it.
+            let settings = Settings {
+                crate_path: settings.crate_path.clone(),
+                setters: Vec::new(),
+            };
+            let function = expand::good(Role::Function, &settings, &function);
+            quote!(#[allow(dead_code)] #function)
+        }
+        _ => expand::good(role, settings, &function),
+    }
+}
+
+/// The function with our attribute below the one that makes cases of it, which is where it should have been.
+fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
+    let krate = expand::crate_path(settings);
+    let attrs = &function.attrs;
+    let bare = Function {
+        attrs: Vec::new(),
+        ..function.clone()
+    };
+    quote!(#(#attrs)* #[#krate::test] #bare)
+}
+
+/// Without the words that cannot stay, and with the one that is missing.
+fn repaired(role: Role, mut function: Function) -> Function {
+    let sig = &mut function.sig;
+    sig.constness = None;
+    sig.variadic = None;
+    sig.asyncness = sig.asyncness.or(Some(Token![async](sig.fn_token.span)));
+    if role == Role::Function {
+        return function;
+    }
+    if role == Role::Entry {
+        sig.abi = None;
+    }
+    if let Safety::Unsafe(keyword) = std::mem::take(&mut sig.safety) {
+        function.body = in_unsafe_block(keyword, &function.body);
+    }
+    function
+}
+
+fn in_unsafe_block(keyword: Token![unsafe], body: &proc_macro2::Group) -> proc_macro2::Group {
+    let allow = quote!(#[allow(unused_unsafe)]);
+    proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote!(#allow #keyword #body))
+}
+
+fn is_generic(sig: &Signature) -> bool {
+    !sig.generics.params.is_empty() || sig.generics.where_clause.is_some()
+}
+
+/// A `main` that cannot call the user's function, as it lacks the arguments.
+fn unstarted(function: Function) -> TokenStream {
+    let Function {
+        attrs,
+        vis,
+        sig,
+        body,
+    } = function;
+    let outer = Signature {
+        asyncness: None,
+        generics: Default::default(),
+        inputs: Default::default(),
+        ..sig.clone()
+    };
+    quote! {
+        #(#attrs)*
+        #vis #outer {
+            #[allow(dead_code, clippy::unused_async)]
+            #sig #body
+            loop {}
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The function under an attribute: its head is parsed, its body is not.
+//!
+//! The rule it keeps: the body is one token that nobody looks into. So a body that is half written still expands, rustc alone
+//! complains about it, and its length costs nothing. Nothing here judges what was written.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt as _};
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{AttrStyle, Attribute, Error, GenericParam, Path, Signature, Visibility};
+
+use crate::options;
+
+/// A function whose body is left as it is.
+#[derive(Clone)]
+pub(crate) struct Function {
+    /// The attributes that come to sight: those below ours and the inert ones above.
+    pub(crate) attrs: Vec<Attribute>,
+    /// The visibility.
+    pub(crate) vis: Visibility,
+    /// All between visibility and body.
+    pub(crate) sig: Signature,
+    /// The body with its braces.
+    pub(crate) body: Group,
+}
+
+/// What an attribute makes of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The program's `main`.
+    Entry,
+    /// A function that can be called without `await`.
+    Function,
+    /// A test.
+    Test,
+}
+
+impl Function {
+    /// Reads a function, or says why this is none.
+    pub(crate) fn parse(item: TokenStream, attribute: options::Attribute) -> syn::Result<Function> {
+        let mut head: Vec<TokenTree> = item.into_iter().collect();
+        let end = head.last().map_or_else(Span::call_site, TokenTree::span);
+        match head.pop().and_then(into_body) {
+            Some(body) if head.iter().any(is_fn) => {
+                let (attrs, vis, sig) = read_head.parse2(head.into_iter().collect())?;
+                Ok(Function {
+                    attrs,
+                    vis,
+                    sig,
+                    body,
+                })
+            }
+            Some(_) => Err(no_function(&head, attribute)),
+            None if head.iter().any(is_fn) => {
+                let remedy = format!(
+                    "`{}` needs a function with a body; add `{{ .. }}`",
+                    attribute.written()
+                );
+                Err(Error::new(end, remedy))
+            }
+            None => Err(no_function(&head, attribute)),
+        }
+    }
+
+    /// What `attribute` makes of this function.
+    pub(crate) fn role(&self, attribute: options::Attribute) -> Role {
+        match attribute {
+            options::Attribute::Test => Role::Test,
+            options::Attribute::Main
+                if self.sig.ident.unraw() == "main" && self.sig.receiver().is_none() =>
+            {
+                Role::Entry
+            }
+            options::Attribute::Main => Role::Function,
+        }
+    }
+
+    /// The first type or const parameter.
+    pub(crate) fn type_or_const_param(&self) -> Option<&GenericParam> {
+        self.sig
+            .generics
+            .params
+            .iter()
+            .find(|param| !matches!(param, GenericParam::Lifetime(_)))
+    }
+
+    /// Whether one parameter is a receiver or an argument.
+    pub(crate) fn has_arguments(&self) -> bool {
+        !self.sig.inputs.is_empty()
+    }
+
+    /// The attribute of that description that comes first.
+    pub(crate) fn attribute(&self, is_meant: impl Fn(&Path) -> bool) -> Option<&Attribute> {
+        self.attrs
+            .iter()
+            .find(|attribute| is_meant(attribute.path()))
+    }
+}
+
+/// The body without the attributes at its start, and those as they are written above a function.
+///
+/// A long body takes tens of milliseconds to read, a look at its text takes none; so it is read only if it may have any.
+pub(crate) fn without_inner_attributes(body: &Group) -> (Vec<Attribute>, Group) {
+    let text = body.span().source_text();
+    if text.is_some_and(|text| !starts_with_attribute(&text)) {
+        return (Vec::new(), body.clone());
+    }
+    let Ok((mut attrs, rest)) = read_inner_attributes.parse2(body.stream()) else {
+        return (Vec::new(), body.clone());
+    };
+    for attribute in &mut attrs {
+        attribute.style = AttrStyle::Outer;
+    }
+    let mut shortened = Group::new(Delimiter::Brace, rest);
+    shortened.set_span(body.span());
+    (attrs, shortened)
+}
+
+/// Whether the text of a body may start with an attribute; a comment that is hard to skip counts as one.
+fn starts_with_attribute(text: &str) -> bool {
+    let mut rest = text.trim_start_matches('{').trim_start();
+    while rest.starts_with("//") && !rest.starts_with("//!") {
+        rest = rest
+            .split_once('\n')
+            .map_or("", |(_, below)| below)
+            .trim_start();
+    }
+    ["#!", "//!", "/*"]
+        .iter()
+        .any(|start| rest.starts_with(start))
+}
+
+fn read_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
+    Ok((input.call(Attribute::parse_inner)?, input.parse()?))
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.append_all(&self.attrs);
+        self.vis.to_tokens(tokens);
+        self.sig.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+/// Whether this is the standard test attribute, plain or by its full path.
+pub(crate) fn is_std_test(path: &Path) -> bool {
+    let names: Vec<String> = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    matches!(names[..], ["test"] | ["core" | "std", "prelude", _, "test"])
+}
+
+/// Whether this is another runtime's attribute, or ours, that starts an event loop: `tokio::test`, `runner::main`.
+pub(crate) fn is_starter(path: &Path) -> bool {
+    let starts = path
+        .segments
+        .last()
+        .is_some_and(|last| last.ident == "test" || last.ident == "main");
+    starts && !is_std_test(path)
+}
+
+/// Whether this attribute makes several tests of one function, or is the helper of one that does.
+pub(crate) fn is_case_generator(path: &Path) -> bool {
+    const NAMES: &[&str] = &[
+        "rstest",
+        "apply",
+        "case",
+        "cases",
+        "values",
+        "test_case",
+        "test_matrix",
+        "test_context",
+        "parameterized",
+        "dir_cases",
+    ];
+    path.segments
+        .last()
+        .is_some_and(|last| NAMES.iter().any(|name| last.ident == name))
+}
+
+fn read_head(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Visibility, Signature)> {
+    let attrs = input.call(Attribute::parse_outer)?;
+    Ok((attrs, input.parse()?, input.parse()?))
+}
+
+/// A `$body:block` of `macro_rules` arrives inside of an invisible group.
+fn into_body(token: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else {
+        return None;
+    };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => only_token(group.stream()).and_then(into_body),
+        Delimiter::Parenthesis | Delimiter::Bracket => None,
+    }
+}
+
+fn only_token(tokens: TokenStream) -> Option<TokenTree> {
+    let mut tokens = tokens.into_iter();
+    let first = tokens.next()?;
+    tokens.next().is_none().then_some(first)
+}
+
+fn is_fn(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == "fn")
+}
+
+fn no_function(head: &[TokenTree], attribute: options::Attribute) -> Error {
+    let written = attribute.written();
+    match keyword(head) {
+        Some(keyword) => Error::new(
+            keyword.span(),
+            format!("`{written}` goes on an `async fn`, not on `{keyword}`"),
+        ),
+        None => Error::new(
+            Span::call_site(),
+            format!("`{written}` goes on an `async fn`"),
+        ),
+    }
+}
+
+/// The word that says what kind of item this is.
+fn keyword(head: &[TokenTree]) -> Option<TokenTree> {
+    let after_vis = |input: ParseStream<'_>| {
+        let _attrs = input.call(Attribute::parse_outer)?;
+        let _vis: Visibility = input.parse()?;
+        let word: TokenTree = input.parse()?;
+        let _rest: TokenStream = input.parse()?;
+        Ok(word)
+    };
+    after_vis.parse2(head.iter().cloned().collect()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_seen_behind_comments() {
+        for text in [
+            "{ #![a] }",
+            "{\n // b\n // c\n #![a] }",
+            "{ //! a\n }",
+            "{ /* b */ #![a] }",
+        ] {
+            assert!(starts_with_attribute(text), "{text}");
+        }
+        for text in ["{}", "{ a }", "{ // #![a]\n b }", "{ #[a] b }", "{ // b"] {
+            assert!(!starts_with_attribute(text), "{text}");
+        }
+    }
+}

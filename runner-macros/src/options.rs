@@ -1,0 +1,231 @@
+//! What can be set on the two attributes: the one home of the options' names.
+//!
+//! The rule it keeps: a name that is not in [`OPTIONS`] exists nowhere else, so messages, checks and docs cannot disagree.
+//! It knows neither tokens nor spans.
+
+/// One of the two attributes of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    /// `#[asyncio::main]`
+    Main,
+    /// `#[asyncio::test]`
+    Test,
+}
+
+impl Attribute {
+    /// How the attribute is written, for messages.
+    pub(crate) fn written(self) -> &'static str {
+        match self {
+            Attribute::Main => "#[asyncio::main]",
+            Attribute::Test => "#[asyncio::test]",
+        }
+    }
+}
+
+/// What kind of value an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Nothing, or a `bool`.
+    Flag,
+    /// A function that makes an event loop.
+    Factory,
+    /// A `Duration`, or text such as `"5s"`.
+    Duration,
+    /// A number from 1.
+    Count,
+    /// `"error"` or `"cancel"`.
+    Leftovers,
+    /// The path of the `asyncio` crate.
+    CratePath,
+}
+
+impl Wants {
+    /// A valid value, for the remedy in messages.
+    pub(crate) fn example(self) -> &'static str {
+        match self {
+            Wants::Flag => "true",
+            Wants::Factory => "EventLoop::new",
+            Wants::Duration => "\"5s\"",
+            Wants::Count => "10",
+            Wants::Leftovers => "\"error\"",
+            Wants::CratePath => "path::to::asyncio",
+        }
+    }
+}
+
+/// An option of one attribute or of both.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    /// As the user writes it.
+    pub(crate) name: &'static str,
+    /// The kind of its value.
+    pub(crate) wants: Wants,
+    /// The attributes that have it.
+    pub(crate) on: &'static [Attribute],
+}
+
+const BOTH: &[Attribute] = &[Attribute::Main, Attribute::Test];
+const MAIN: &[Attribute] = &[Attribute::Main];
+const TEST: &[Attribute] = &[Attribute::Test];
+
+/// Every option there is, in the order in which messages list them.
+pub(crate) const OPTIONS: &[Spec] = &[
+    Spec {
+        name: "debug",
+        wants: Wants::Flag,
+        on: BOTH,
+    },
+    Spec {
+        name: "loop_factory",
+        wants: Wants::Factory,
+        on: BOTH,
+    },
+    Spec {
+        name: "terminate",
+        wants: Wants::Flag,
+        on: MAIN,
+    },
+    Spec {
+        name: "shutdown_timeout",
+        wants: Wants::Duration,
+        on: BOTH,
+    },
+    Spec {
+        name: "timeout",
+        wants: Wants::Duration,
+        on: TEST,
+    },
+    Spec {
+        name: "virtual_time",
+        wants: Wants::Flag,
+        on: TEST,
+    },
+    Spec {
+        name: "seeds",
+        wants: Wants::Count,
+        on: TEST,
+    },
+    Spec {
+        name: "leftovers",
+        wants: Wants::Leftovers,
+        on: TEST,
+    },
+    Spec {
+        name: "crate",
+        wants: Wants::CratePath,
+        on: BOTH,
+    },
+];
+
+/// The option of that exact name, whichever attribute it belongs to.
+pub(crate) fn find(name: &str) -> Option<&'static Spec> {
+    OPTIONS.iter().find(|spec| spec.name == name)
+}
+
+/// The names of one attribute's options.
+pub(crate) fn names(attribute: Attribute) -> impl Iterator<Item = &'static str> {
+    OPTIONS
+        .iter()
+        .filter(move |spec| spec.on.contains(&attribute))
+        .map(|spec| spec.name)
+}
+
+/// The option that was probably meant by a mistyped name.
+pub(crate) fn nearest(name: &str, attribute: Attribute) -> Option<&'static str> {
+    // A third of the letters: `flag` is no typo of `debug`, but `loopfactory` is one of `loop_factory`.
+    let limit = (name.chars().count() / 3).max(1);
+    names(attribute)
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be inserted, removed, replaced or swapped with their neighbour to get from one word to the other.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().collect();
+    let to: Vec<char> = to.chars().collect();
+    let mut rows = vec![(0..=to.len()).collect::<Vec<_>>()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}
+
+/// What to write instead of an option that other runtimes have and this one has not.
+pub(crate) fn instead_of(name: &str, attribute: Attribute) -> Option<&'static str> {
+    Some(match name {
+        "flavor" | "flavour" => {
+            "the event loop always runs on the calling thread; remove the option, and hand blocking work to `asyncio::to_thread`"
+        }
+        "worker_threads" | "core_threads" | "max_threads" | "threads" | "workers" => {
+            "the event loop has one thread; remove the option, or size the pool for blocking work with \
+             `loop_factory = || EventLoop::builder().executor(..).build()`"
+        }
+        "start_paused" | "paused" => match attribute {
+            Attribute::Test => "write `virtual_time`",
+            Attribute::Main => {
+                "`virtual_time` is for tests; on `main` write `loop_factory = || EventLoop::builder().virtual_time().build()`"
+            }
+        },
+        "unhandled_panic" => {
+            "a task's panic reaches whoever awaits the task; for all the others call `set_exception_handler` on the event loop"
+        }
+        "system" | "executor" | "driver" | "with_proactor" | "entries" | "backend"
+        | "backend_options" | "use_uvloop" => {
+            "write `loop_factory = ..` with a function that makes the event loop"
+        }
+        "timer_enabled" | "enable_timer" | "timer" | "enable_all" | "enable_io" | "enable_time" => {
+            "I/O and timers are always there and start when first used; remove the option"
+        }
+        "name" => "an event loop has no name, but tasks have: `asyncio::task().name(..).spawn(..)`",
+        "seed" | "iterations" | "retries" => match attribute {
+            Attribute::Test => {
+                "write `seeds = <number>`, which runs the test under that many schedules"
+            }
+            Attribute::Main => {
+                "on `main` write `loop_factory = || EventLoop::builder().seed(..).build()` for one certain schedule"
+            }
+        },
+        "leaks" if attribute == Attribute::Test => "write `leftovers = \"error\"`",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_letters() {
+        assert_eq!(edit_distance("debug", "debug"), 0);
+        assert_eq!(edit_distance("debgu", "debug"), 1);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("loopfactory", "loop_factory"), 1);
+    }
+
+    #[test]
+    fn only_the_options_of_the_attribute_are_proposed() {
+        assert_eq!(nearest("terminat", Attribute::Main), Some("terminate"));
+        assert_eq!(nearest("terminat", Attribute::Test), None);
+        assert_eq!(nearest("seed_count", Attribute::Test), None);
+    }
+
+    #[test]
+    fn no_option_of_ours_is_called_foreign() {
+        for spec in OPTIONS {
+            for &attribute in BOTH {
+                assert_eq!(instead_of(spec.name, attribute), None, "{}", spec.name);
+            }
+        }
+    }
+}

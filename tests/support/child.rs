@@ -1,0 +1,554 @@
+//! Real child processes: started on a terminal of their own or by plain pipes, interrupted, and judged by how they died.
+//!
+//! A test names what its child is to print and waits for that, never for a time. Every child has one hard deadline; past
+//! it the child is killed (by its own number, and it cannot be somebody else's: it is not reaped before) and the test
+//! fails with all that the child has said. This file knows nothing about asyncio.
+//!
+//! Scenarios need the process's main thread, which libtest keeps for itself. A file that uses them is therefore a test
+//! without harness (`harness = false`), whose `main` calls [`run_table`]: in the child it runs the one scenario that the
+//! environment names, in the parent it runs the tests.
+
+// Each test file that includes this one uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::{self, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use libc::{SIGHUP, SIGINT, SIGTERM};
+
+/// Names the scenario that a child is to play.
+const SCENARIO: &str = "ASYNCIO_TEST_SCENARIO";
+/// How long a child may live unless the test says otherwise. Ample: reached only by failing tests.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// What Ctrl-C sends over a terminal's line.
+const CTRL_C: u8 = 3;
+
+/// A named piece of program that a child runs on its main thread, or a named test of the parent.
+pub(crate) type Entry = (&'static str, fn());
+
+/// Returns the command that runs this very binary as the scenario `name`.
+pub(crate) fn scenario(name: &str) -> Command {
+    let mut command = Command::new(env::current_exe().expect("the path of the test binary"));
+    command.env(SCENARIO, name);
+    command
+}
+
+/// The `main` of a test file without harness: plays a scenario in the child, runs the tests in the parent.
+///
+/// Arguments that do not begin with a dash select the tests whose names contain them.
+pub(crate) fn run_table(scenarios: &[Entry], tests: &[Entry]) {
+    if let Ok(name) = env::var(SCENARIO) {
+        let scenario = scenarios.iter().find(|(known, _)| *known == name);
+        let (_, play) = scenario.unwrap_or_else(|| panic!("there is no scenario `{name}`"));
+        return play();
+    }
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        return;
+    }
+    let filters: Vec<&String> = arguments
+        .iter()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let is_selected = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));
+    let mut failed = 0;
+    for (name, test) in tests.iter().filter(|(name, _)| is_selected(name)) {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(test));
+        println!(
+            "test {name} ... {}",
+            if outcome.is_ok() { "ok" } else { "FAILED" }
+        );
+        failed += u32::from(outcome.is_err());
+    }
+    if failed > 0 {
+        eprintln!("{failed} tests failed");
+        process::exit(1);
+    }
+}
+
+/// A child that is not yet started.
+pub(crate) struct Setup {
+    command: Command,
+    /// On a terminal of its own instead of pipes.
+    terminal: bool,
+    /// Signals that the child begins with ignoring.
+    ignored: Vec<i32>,
+    /// How long the child may live.
+    deadline: Duration,
+}
+
+impl Setup {
+    pub(crate) fn new(command: Command) -> Setup {
+        Setup {
+            command,
+            terminal: false,
+            ignored: Vec::new(),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Gives the child a session and a controlling terminal of its own, as its stdin and stderr. Stdout stays a pipe, so
+    /// that the two are told apart.
+    pub(crate) fn on_terminal(mut self) -> Setup {
+        self.terminal = true;
+        self
+    }
+
+    /// Starts the child with `signal` ignored, as `nohup` and a shell script's `&` do.
+    pub(crate) fn ignoring(mut self, signal: i32) -> Setup {
+        self.ignored.push(signal);
+        self
+    }
+
+    /// Kills the child, and fails the test, after `deadline`.
+    pub(crate) fn deadline(mut self, deadline: Duration) -> Setup {
+        self.deadline = deadline;
+        self
+    }
+
+    pub(crate) fn start(self) -> Child {
+        /// Between making a descriptor and marking it, a child started by another thread would inherit it, and keep a
+        /// terminal open that this test waits to see closed.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+
+        let mut command = self.command;
+        let terminal = self
+            .terminal
+            .then(|| Terminal::open().expect("a pseudo-terminal"));
+        command.stdout(Stdio::piped());
+        match &terminal {
+            Some(terminal) => {
+                command.stdin(terminal.slave.try_clone().expect("a descriptor"));
+                command.stderr(terminal.slave.try_clone().expect("a descriptor"));
+            }
+            None => {
+                command.stdin(Stdio::null()).stderr(Stdio::piped());
+            }
+        }
+        prepare(&mut command, terminal.is_some(), self.ignored);
+        let started = Instant::now();
+        let mut child = command.spawn().expect("the child starts");
+        let shared = Arc::new(Shared::default());
+        read_lines(
+            &shared,
+            Stream::Out,
+            child.stdout.take().expect("piped above"),
+        );
+        let keyboard = match terminal {
+            Some(Terminal { master, slave }) => {
+                // While anybody here holds the child's end, the end of its output cannot be seen.
+                drop(slave);
+                let keyboard = master.try_clone().expect("a descriptor");
+                read_lines(&shared, Stream::Err, master);
+                Some(keyboard)
+            }
+            None => {
+                read_lines(
+                    &shared,
+                    Stream::Err,
+                    child.stderr.take().expect("piped above"),
+                );
+                None
+            }
+        };
+        watch_for_exit(&shared, child.id());
+        Child {
+            process: child,
+            keyboard,
+            shared,
+            started,
+            deadline: started + self.deadline,
+            seen: [0; 2],
+        }
+    }
+}
+
+/// Does in the child, between fork and exec, what the test asked for.
+fn prepare(command: &mut Command, terminal: bool, ignored: Vec<i32>) {
+    // SAFETY: the closure runs in the forked child before exec, where only async-signal-safe calls are allowed: it makes
+    // the system calls `signal`, `setsid` and `ioctl`, reads memory that was filled before, and does not allocate (an
+    // `io::Error` made from `errno` does not either).
+    unsafe {
+        command.pre_exec(move || {
+            // Whatever the tests themselves were started with.
+            for signal in [SIGHUP, SIGINT, libc::SIGQUIT, SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            for &signal in &ignored {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+            // A new session has no terminal; the first one it takes as its own makes it the foreground group there.
+            if terminal && (libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY as _, 0) < 0) {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+}
+
+/// A pair of descriptors: what is written to the one is typed on the other.
+struct Terminal {
+    /// The keyboard and the screen.
+    master: File,
+    /// What the child sees.
+    slave: OwnedFd,
+}
+
+impl Terminal {
+    fn open() -> io::Result<Terminal> {
+        let (mut master, mut slave) = (-1, -1);
+        let null = std::ptr::null_mut();
+        // SAFETY: the first two pointers are to integers that live for the call, and null stands for "not wanted".
+        let opened =
+            unsafe { libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast()) };
+        if opened != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `openpty` succeeded, so both are open, and nobody else knows them.
+        let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+        for fd in [master.as_raw_fd(), slave.as_raw_fd()] {
+            // SAFETY: the descriptor is open; this command takes an integer and touches no memory.
+            if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        plain(&slave)?;
+        Ok(Terminal { master, slave })
+    }
+}
+
+/// Switches off what a terminal adds for human eyes: the echo of what is typed, and carriage returns.
+fn plain(slave: &OwnedFd) -> io::Result<()> {
+    let fd = slave.as_raw_fd();
+    // SAFETY: `termios` is plain C data, for which all zeroes is a value; it lives for both calls, and `fd` is open.
+    let done = unsafe {
+        let mut settings: libc::termios = std::mem::zeroed();
+        let read = libc::tcgetattr(fd, &mut settings);
+        settings.c_lflag &= !libc::ECHO;
+        settings.c_oflag &= !libc::OPOST;
+        read == 0 && libc::tcsetattr(fd, libc::TCSANOW, &settings) == 0
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Which of a child's two outputs.
+#[derive(Clone, Copy)]
+enum Stream {
+    Out = 0,
+    Err = 1,
+}
+
+/// What the reading threads tell the test's thread.
+#[derive(Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    /// Anything in `seen` has changed.
+    changed: Condvar,
+}
+
+/// What was seen of a child so far.
+#[derive(Default)]
+struct Seen {
+    /// What it wrote, by [`Stream`].
+    output: [Vec<u8>; 2],
+    /// Which of them are at their end.
+    closed: [bool; 2],
+    /// When it ended. It is not reaped yet: its number stays its own.
+    exited: Option<Instant>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done` gives a value, or until `deadline`.
+    fn wait<T>(&self, deadline: Instant, mut done: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
+        let mut seen = self.lock();
+        loop {
+            if let Some(value) = done(&seen) {
+                return Some(value);
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            let waited = self.changed.wait_timeout(seen, left);
+            seen = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Collects one output on a thread of its own: a child must never wait for its test to read.
+fn read_lines(shared: &Arc<Shared>, stream: Stream, mut source: impl Read + Send + 'static) {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        loop {
+            match source.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A terminal whose other end is closed reports an error on Linux, and an end elsewhere.
+                Ok(0) | Err(_) => break,
+                Ok(n) => shared.change(|seen| {
+                    seen.output[stream as usize].extend_from_slice(&buffer[..n]);
+                }),
+            }
+        }
+        shared.change(|seen| seen.closed[stream as usize] = true);
+    });
+}
+
+/// Notes when the child ends, and leaves it to its owner to reap it.
+fn watch_for_exit(shared: &Arc<Shared>, pid: u32) {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        loop {
+            // SAFETY: `siginfo_t` is plain C data that the call fills and nobody reads. `WNOWAIT` leaves the child alone.
+            let waited = unsafe {
+                let mut info: libc::siginfo_t = std::mem::zeroed();
+                libc::waitid(libc::P_PID, pid, &mut info, libc::WEXITED | libc::WNOWAIT)
+            };
+            if waited == 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                break;
+            }
+        }
+        shared.change(|seen| seen.exited = Some(Instant::now()));
+    });
+}
+
+/// A running child. Dropped, it is killed.
+pub(crate) struct Child {
+    process: process::Child,
+    /// The terminal's other end, if there is one.
+    keyboard: Option<File>,
+    shared: Arc<Shared>,
+    started: Instant,
+    deadline: Instant,
+    /// How far into each output [`Child::wait_for_line`] has looked.
+    seen: [usize; 2],
+}
+
+impl Child {
+    /// Starts `command` by plain pipes.
+    pub(crate) fn start(command: Command) -> Child {
+        Setup::new(command).start()
+    }
+
+    /// The child's process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for a line that contains `text` on either output, and returns it. Lines up to it are not looked at again.
+    #[track_caller]
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
+        let from = self.seen;
+        let found = self.shared.wait(self.deadline, |seen| {
+            for stream in [Stream::Out, Stream::Err] {
+                let from = from[stream as usize];
+                let new = &seen.output[stream as usize][from..];
+                if let Some((line, length)) = find_line(new, text) {
+                    return Some(Some((stream, line, from + length)));
+                }
+            }
+            // Nothing more will come.
+            (seen.closed == [true; 2]).then_some(None)
+        });
+        match found {
+            Some(Some((stream, line, length))) => {
+                self.seen[stream as usize] = length;
+                line
+            }
+            Some(None) => self.fail(&format!("the child ended without a line with {text:?}")),
+            None => self.fail(&format!("no line with {text:?} before the deadline")),
+        }
+    }
+
+    /// Presses Ctrl-C: on the terminal, if there is one, so that the system interrupts whoever is in the foreground; else
+    /// by sending SIGINT to the child.
+    #[track_caller]
+    pub(crate) fn press_ctrl_c(&mut self) {
+        if self.keyboard.is_some() {
+            self.type_bytes(&[CTRL_C]);
+        } else {
+            self.signal(SIGINT);
+        }
+    }
+
+    /// Types on the child's terminal.
+    #[track_caller]
+    pub(crate) fn type_bytes(&mut self, bytes: &[u8]) {
+        let keyboard = self.keyboard.as_mut().expect("a child with `on_terminal`");
+        keyboard.write_all(bytes).expect("typing on the terminal");
+    }
+
+    /// Sends `signal` to the child alone. Harmless if the child has ended: its number is still its own.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: i32) {
+        let pid = self.process.id() as libc::pid_t;
+        // SAFETY: `kill` touches no memory of ours. The child is reaped by `self` only, so `pid` is no other process.
+        let sent = unsafe { libc::kill(pid, signal) };
+        assert_eq!(sent, 0, "signal {signal}: {}", io::Error::last_os_error());
+    }
+
+    /// Sends `signal` unless the child was seen to have ended; says whether it did. For storms.
+    pub(crate) fn try_signal(&self, signal: i32) -> bool {
+        let is_alive = self.shared.lock().exited.is_none();
+        if is_alive {
+            self.signal(signal);
+        }
+        is_alive
+    }
+
+    /// Waits for the child's end and for the rest of its output.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Finished {
+        let exited = self.shared.wait(self.deadline, |seen| seen.exited);
+        let Some(exited) = exited else {
+            self.fail("the child was still alive at the deadline")
+        };
+        // A grandchild may hold the outputs for longer than the child lives; that is not the child's fault.
+        let rest = self.deadline.min(exited + Duration::from_secs(1));
+        self.shared
+            .wait(rest, |seen| (seen.closed == [true; 2]).then_some(()));
+        let status = self.process.wait().expect("the child is ours");
+        let [stdout, stderr] = self.output();
+        Finished {
+            status,
+            stdout,
+            stderr,
+            elapsed: exited - self.started,
+        }
+    }
+
+    fn output(&self) -> [String; 2] {
+        let seen = self.shared.lock();
+        [Stream::Out, Stream::Err]
+            .map(|stream| String::from_utf8_lossy(&seen.output[stream as usize]).into_owned())
+    }
+
+    #[track_caller]
+    fn fail(&mut self, why: &str) -> ! {
+        let _ = self.process.kill();
+        let status = self.process.wait();
+        let [stdout, stderr] = self.output();
+        panic!("{why} (then: {status:?})\n{}", shown(&stdout, &stderr));
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both do nothing to a child that was waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Finds the first whole line that contains `text`; gives it, and where the next one begins.
+fn find_line(output: &[u8], text: &str) -> Option<(String, usize)> {
+    let mut length = 0;
+    for line in output.split_inclusive(|&byte| byte == b'\n') {
+        length += line.len();
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\n")?).into_owned();
+        if line.contains(text) {
+            return Some((line, length));
+        }
+    }
+    None
+}
+
+fn shown(stdout: &str, stderr: &str) -> String {
+    let mut text = String::new();
+    for (name, output) in [("stdout", stdout), ("stderr", stderr)] {
+        let _ = writeln!(text, "--- {name} of the child:\n{output}");
+    }
+    text
+}
+
+/// A child that has ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    /// On a terminal: all that appeared there.
+    pub(crate) stderr: String,
+    /// From the start to the end, whenever the test looked.
+    pub(crate) elapsed: Duration,
+}
+
+impl Finished {
+    /// Asserts that `signal` killed the child, as its parent sees it.
+    #[track_caller]
+    pub(crate) fn died_of(&self, signal: i32) -> &Finished {
+        let is_so = self.status.signal() == Some(signal);
+        assert!(
+            is_so,
+            "expected death by signal {signal}, not {}\n{}",
+            self.status,
+            self.shown()
+        );
+        self
+    }
+
+    /// Asserts that the child ended by itself, with `code`.
+    #[track_caller]
+    pub(crate) fn exited_with(&self, code: i32) -> &Finished {
+        let is_so = self.status.code() == Some(code);
+        assert!(
+            is_so,
+            "expected exit status {code}, not {}\n{}",
+            self.status,
+            self.shown()
+        );
+        self
+    }
+
+    /// Asserts that some line of either output contains `text`.
+    #[track_caller]
+    pub(crate) fn said(&self, text: &str) -> &Finished {
+        let is_so = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(is_so, "expected {text:?}\n{}", self.shown());
+        self
+    }
+
+    /// Asserts that no line of either output contains `text`.
+    #[track_caller]
+    pub(crate) fn never_said(&self, text: &str) -> &Finished {
+        let is_so = !self.stdout.contains(text) && !self.stderr.contains(text);
+        assert!(is_so, "did not expect {text:?}\n{}", self.shown());
+        self
+    }
+
+    /// Asserts that the child was gone within `limit` of its start.
+    #[track_caller]
+    pub(crate) fn within(&self, limit: Duration) -> &Finished {
+        let elapsed = self.elapsed;
+        assert!(
+            elapsed <= limit,
+            "took {elapsed:?} of {limit:?}\n{}",
+            self.shown()
+        );
+        self
+    }
+
+    fn shown(&self) -> String {
+        shown(&self.stdout, &self.stderr)
+    }
+}

@@ -1,0 +1,9 @@
+#[asyncio::main(
+    debgu,
+    flavor = "local",
+    seeds = 3,
+    shutdown_timeout = 5,
+    terminate,
+    terminate
+)]
+fn main(first: u8) {}

@@ -1,0 +1,6 @@
+#[asyncio::main]
+async fn main() {
+    if true {
+        return 1;
+    }
+}

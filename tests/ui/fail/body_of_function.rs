@@ -1,0 +1,6 @@
+#[asyncio::main]
+async fn go() -> Result<(), std::io::Error> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(crate = nowhere)]
+async fn main() {}

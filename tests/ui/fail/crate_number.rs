@@ -1,0 +1,2 @@
+#[asyncio::main(crate = 5)]
+async fn main() {}

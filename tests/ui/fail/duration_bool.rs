@@ -1,0 +1,2 @@
+#[asyncio::main(shutdown_timeout = true)]
+async fn main() {}

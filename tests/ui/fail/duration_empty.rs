@@ -1,0 +1,2 @@
+#[asyncio::main(shutdown_timeout = "")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(shutdown_timeout = "5m")]
+async fn main() {}

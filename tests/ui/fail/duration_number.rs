@@ -1,0 +1,2 @@
+#[asyncio::main(shutdown_timeout = "1.2.3s")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(shutdown_timeout = "5")]
+async fn main() {}

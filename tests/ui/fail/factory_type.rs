@@ -1,0 +1,2 @@
+#[asyncio::main(loop_factory = || 5)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(debug = 3)]
+async fn main() {}

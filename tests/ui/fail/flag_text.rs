@@ -1,0 +1,2 @@
+#[asyncio::main(terminate = "yes")]
+async fn main() {}

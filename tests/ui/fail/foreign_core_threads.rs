@@ -1,0 +1,2 @@
+#[asyncio::main(core_threads = 4)]
+async fn main() {}

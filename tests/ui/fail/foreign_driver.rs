@@ -1,0 +1,2 @@
+#[asyncio::main(driver = "uring")]
+async fn main() {}

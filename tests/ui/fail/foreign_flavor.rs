@@ -1,0 +1,2 @@
+#[asyncio::main(flavor = "multi_thread")]
+async fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::test(iterations = 10)]
+async fn case() {}
+
+fn main() {}

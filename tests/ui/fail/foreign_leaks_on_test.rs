@@ -1,0 +1,4 @@
+#[asyncio::test(leaks = "fail")]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(name = "mine")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(start_paused = true)]
+async fn main() {}

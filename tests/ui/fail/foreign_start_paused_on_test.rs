@@ -1,0 +1,4 @@
+#[asyncio::test(start_paused = true)]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(system = "System")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(timer_enabled = true)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(unhandled_panic = "ignore")]
+async fn main() {}

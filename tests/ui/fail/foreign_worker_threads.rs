@@ -1,0 +1,2 @@
+#[asyncio::main(worker_threads = 4)]
+async fn main() {}

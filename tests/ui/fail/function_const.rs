@@ -1,0 +1,4 @@
+#[asyncio::main]
+const async fn go() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use std::time::Duration;
+
+#[asyncio::main]
+fn main() {
+    asyncio::sleep(Duration::ZERO).await;
+}

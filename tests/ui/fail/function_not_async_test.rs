@@ -1,0 +1,4 @@
+#[asyncio::test]
+fn case() {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+struct Server;
+
+#[asyncio::main]
+impl Server {
+    async fn run(&self) {}
+}
+
+fn main() {}

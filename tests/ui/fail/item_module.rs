@@ -1,0 +1,4 @@
+#[asyncio::main]
+mod no_function {}
+
+fn main() {}

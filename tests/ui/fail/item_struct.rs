@@ -1,0 +1,4 @@
+#[asyncio::main]
+struct NoFunction;
+
+fn main() {}

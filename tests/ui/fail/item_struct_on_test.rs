@@ -1,0 +1,4 @@
+#[asyncio::test]
+pub struct NoFunction;
+
+fn main() {}

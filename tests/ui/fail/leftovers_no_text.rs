@@ -1,0 +1,4 @@
+#[asyncio::test(leftovers = true)]
+async fn case() {}
+
+fn main() {}

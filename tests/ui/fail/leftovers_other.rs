@@ -1,0 +1,4 @@
+#[asyncio::test(leftovers = "keep")]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[asyncio::main]
+#[asyncio::test]
+async fn go() {}
+
+fn main() {}

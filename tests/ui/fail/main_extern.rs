@@ -1,0 +1,2 @@
+#[asyncio::main]
+async extern "C" fn main() {}

@@ -1,0 +1,3 @@
+#[asyncio::main]
+#[asyncio::main]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main]
+async unsafe fn main() {}

@@ -1,0 +1,6 @@
+#[asyncio::main]
+async fn main()
+where
+    u8: Copy,
+{
+}

@@ -1,0 +1,2 @@
+#[asyncio::main(debgu)]
+async fn main() {}

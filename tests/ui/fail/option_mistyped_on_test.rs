@@ -1,0 +1,4 @@
+#[asyncio::test(virtualtime)]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::test(terminate)]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(virtual_time)]
+async fn main() {}

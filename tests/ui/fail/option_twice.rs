@@ -1,0 +1,2 @@
+#[asyncio::main(debug, debug = false)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(crate = asyncio, crate = "asyncio")]
+async fn main() {}

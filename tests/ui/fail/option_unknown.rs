@@ -1,0 +1,2 @@
+#[asyncio::main(verbose)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(debug = 1 +, terminate)]
+async fn main() {}

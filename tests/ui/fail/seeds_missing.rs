@@ -1,0 +1,4 @@
+#[asyncio::test(seeds)]
+async fn case() {}
+
+fn main() {}

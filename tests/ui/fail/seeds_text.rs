@@ -1,0 +1,4 @@
+#[asyncio::test(seeds = "many")]
+async fn case() {}
+
+fn main() {}

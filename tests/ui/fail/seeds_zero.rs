@@ -1,0 +1,4 @@
+#[asyncio::test(seeds = 0)]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[test]
+#[asyncio::test]
+async fn case() {}
+
+fn main() {}

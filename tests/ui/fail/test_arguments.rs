@@ -1,0 +1,4 @@
+#[asyncio::test]
+async fn case(first: u8) {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::test]
+async fn case<T>() {}
+
+fn main() {}

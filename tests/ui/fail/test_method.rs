@@ -1,0 +1,8 @@
+struct Suite;
+
+impl Suite {
+    #[asyncio::test]
+    async fn case(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[asyncio::test]
+#[asyncio::main]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[asyncio::test]
+#[test]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[asyncio::test]
+#[::core::prelude::v1::test]
+async fn case() {}
+
+fn main() {}

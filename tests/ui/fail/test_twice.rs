@@ -1,0 +1,5 @@
+#[asyncio::test]
+#[asyncio::test]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::test]
+async unsafe fn case() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::test(timeout = 5)]
+async fn case() {}
+
+fn main() {}

@@ -1,0 +1,28 @@
+//! Names of the user's own that look like ours.
+#![deny(warnings, clippy::all, clippy::pedantic, missing_docs)]
+#![allow(dead_code)]
+
+mod core {}
+mod std {}
+mod asyncio {}
+
+struct Carry;
+struct Report;
+
+type Result<T> = ::core::result::Result<T, u8>;
+
+fn drop() {}
+
+#[::asyncio::main]
+async fn run(arg0: u8, (arg1, _): (u8, u8)) -> Result<u8> {
+    drop();
+    Ok(arg0 + arg1)
+}
+
+#[::asyncio::test(debug)]
+async fn test() {}
+
+#[::asyncio::main(debug = matches!((Carry, Report), (Carry, Report)))]
+async fn main() {
+    let _ = (Carry, Report);
+}
