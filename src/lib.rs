@@ -1,1 +1,38 @@
-//! facade
+//! The entry point to async Rust that shuts down properly.
+//!
+//! Put [`#[asyncio::main]`](macro@main) on `async fn main`, [`#[asyncio::test]`](macro@test) on tests, or call
+//! [`Runner::run`] from a library: Ctrl-C cancels the main task, cancelled code may *await* its cleanup, every task and
+//! blocking job is brought to an orderly end within a known time, and the process dies with the right status.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! #[asyncio::main]
+//! async fn main() {
+//!     let task = asyncio::spawn(async {
+//!         asyncio::sleep(Duration::from_millis(1)).await;
+//!         "hello"
+//!     });
+//!     assert_eq!(task.await.unwrap(), "hello");
+//! }
+//! ```
+//!
+//! This crate is a facade: the runtime is `runner-core`, the attributes are `runner-macros`.
+
+#![forbid(unsafe_code)]
+
+// The attributes write `::asyncio`, also in this crate's own tests.
+extern crate self as asyncio;
+
+#[doc(inline)]
+pub use runner_core::*;
+#[doc(inline)]
+pub use runner_macros::{main, test};
+
+/// The attributes under the names of Python's `runners` module: `#[runner::main]` and `#[runner::test]`.
+pub mod runner {
+    #[doc(inline)]
+    pub use runner_core::{Runner, RunnerBuilder, RunnerState, run};
+    #[doc(inline)]
+    pub use runner_macros::{main, test};
+}

@@ -341,7 +341,10 @@ impl Context {
         }
         let mut outer = Frame::Object(Rc::clone(&self.shared));
         swap_current(&mut outer);
-        Ok(EnterGuard { context: self.clone(), outer })
+        Ok(EnterGuard {
+            context: self.clone(),
+            outer,
+        })
     }
 
     /// Returns the variables as they are now.

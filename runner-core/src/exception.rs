@@ -74,14 +74,25 @@ impl TaskInfo {
 impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let location = self.spawn_location;
-        write!(f, "<Task name='{}' spawned at {}:{}>", self.name, location.file(), location.line())
+        write!(
+            f,
+            "<Task name='{}' spawned at {}:{}>",
+            self.name,
+            location.file(),
+            location.line()
+        )
     }
 }
 
 impl ExceptionContext {
     /// Creates a report with nothing but a message.
     pub fn new(message: impl Into<String>) -> ExceptionContext {
-        ExceptionContext { message: message.into(), cause: None, task: None, callback: None }
+        ExceptionContext {
+            message: message.into(),
+            cause: None,
+            task: None,
+            callback: None,
+        }
     }
 
     /// Adds the error that is reported.
@@ -103,7 +114,10 @@ impl ExceptionContext {
         self
     }
 
-    pub(crate) fn with_callback(mut self, location: &'static Location<'static>) -> ExceptionContext {
+    pub(crate) fn with_callback(
+        mut self,
+        location: &'static Location<'static>,
+    ) -> ExceptionContext {
         self.callback = Some(location);
         self
     }
@@ -145,14 +159,25 @@ impl ExceptionContext {
 
 impl fmt::Display for ExceptionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.message.is_empty() { "Unhandled exception in event loop" } else { &self.message })?;
+        f.write_str(if self.message.is_empty() {
+            "Unhandled exception in event loop"
+        } else {
+            &self.message
+        })?;
         match &self.cause {
-            Some(Cause::Panic(payload)) => write!(f, "\nexception: panicked: {}", panic_text(&**payload))?,
+            Some(Cause::Panic(payload)) => {
+                write!(f, "\nexception: panicked: {}", panic_text(&**payload))?
+            }
             Some(Cause::Error(error)) => write!(f, "\nexception: {error}")?,
             None => {}
         }
         if let Some(location) = self.callback {
-            write!(f, "\nhandle: <Handle created at {}:{}>", location.file(), location.line())?;
+            write!(
+                f,
+                "\nhandle: <Handle created at {}:{}>",
+                location.file(),
+                location.line()
+            )?;
         }
         match &self.task {
             Some(task) => write!(f, "\ntask: {task}"),
@@ -200,7 +225,11 @@ impl ExceptionSink {
             Some(_) => "unhandled exception during asyncio.run() shutdown",
             None => "Task exception was never retrieved",
         };
-        self.report(ExceptionContext::new(message).with_panic(payload).with_task(task));
+        self.report(
+            ExceptionContext::new(message)
+                .with_panic(payload)
+                .with_task(task),
+        );
     }
 
     /// Reports to the program's handler, or to stderr if there is none or if it panics.
@@ -214,7 +243,8 @@ impl ExceptionSink {
             None => write_to_stderr(&context),
             Some(Ok(())) => {}
             Some(Err(payload)) => {
-                let failure = ExceptionContext::new("Unhandled error in exception handler").with_panic(payload);
+                let failure = ExceptionContext::new("Unhandled error in exception handler")
+                    .with_panic(payload);
                 write_to_stderr(&failure);
                 write_to_stderr(&context);
                 drop_quietly(failure);

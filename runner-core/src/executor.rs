@@ -140,7 +140,9 @@ impl EventLoop {
             let _entered = Snapshot::enter(&context, Identity::Unassigned);
             function()
         };
-        ExecutorJob { job: self.core().default_executor().submit_at(location, job) }
+        ExecutorJob {
+            job: self.core().default_executor().submit_at(location, job),
+        }
     }
 
     /// Replaces the default executor. The one before finishes what was submitted to it.
@@ -177,7 +179,9 @@ impl EventLoop {
         let core = self.core().clone();
         let limit = timeout_after.into();
         async move {
-            let Some(executor) = core.retire_executor() else { return Vec::new() };
+            let Some(executor) = core.retire_executor() else {
+                return Vec::new();
+            };
             let idle = poll_fn(|cx| executor.poll_idle(cx));
             match limit {
                 None => idle.await,

@@ -77,6 +77,11 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.cancelled() { "cancelled, " } else { "" };
-        write!(f, "<Handle {state}created at {}:{}>", self.callback.location.file(), self.callback.location.line())
+        write!(
+            f,
+            "<Handle {state}created at {}:{}>",
+            self.callback.location.file(),
+            self.callback.location.line()
+        )
     }
 }

@@ -42,7 +42,12 @@ impl<T> Inbox<T> {
             has_mail: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
-            state: Mutex::new(State { generation: 0, open: false, mail: Vec::new(), notifier: None }),
+            state: Mutex::new(State {
+                generation: 0,
+                open: false,
+                mail: Vec::new(),
+                notifier: None,
+            }),
         }
     }
 
@@ -102,7 +107,11 @@ impl<T> Inbox<T> {
         self.has_mail.store(true, Ordering::SeqCst);
         // Pairs with `fall_asleep`: either the loop sees `has_mail` and does not wait, or this sees `asleep`. Without
         // the swap's order the item would lie there until something else ended the wait.
-        let notifier = if self.asleep.swap(false, Ordering::SeqCst) { state.notifier.clone() } else { None };
+        let notifier = if self.asleep.swap(false, Ordering::SeqCst) {
+            state.notifier.clone()
+        } else {
+            None
+        };
         drop(state);
         if let Some(notifier) = notifier {
             notifier.notify();

@@ -60,18 +60,25 @@ impl<T: AsFd> Async<T> {
 
     /// Takes over what is in non-blocking mode already.
     pub(crate) fn from_nonblocking(io: T) -> Async<T> {
-        Async { io: Some(io), registration: OnceCell::new() }
+        Async {
+            io: Some(io),
+            registration: OnceCell::new(),
+        }
     }
 
     /// Returns the object itself.
     pub fn get_ref(&self) -> &T {
-        self.io.as_ref().expect("only `into_inner` takes the object out, and consumes `self`")
+        self.io
+            .as_ref()
+            .expect("only `into_inner` takes the object out, and consumes `self`")
     }
 
     /// Gives the object back, still in non-blocking mode.
     pub fn into_inner(mut self) -> T {
         self.deregister();
-        self.io.take().expect("only `into_inner` takes the object out, and consumes `self`")
+        self.io
+            .take()
+            .expect("only `into_inner` takes the object out, and consumes `self`")
     }
 
     /// Waits until the object is worth reading from.
@@ -131,7 +138,10 @@ impl<T: AsFd> Async<T> {
     ///
     /// A cancellation that is pending comes first: either the operation was run and its result is returned, or it was
     /// not run.
-    pub async fn read_with<R>(&self, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+    pub async fn read_with<R>(
+        &self,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
         poll_fn(|cx| self.poll_with(Direction::Read, cx, &mut operation)).await
     }
 
@@ -144,7 +154,10 @@ impl<T: AsFd> Async<T> {
     /// # Cancel safety
     ///
     /// As [`read_with`](Async::read_with).
-    pub async fn write_with<R>(&self, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+    pub async fn write_with<R>(
+        &self,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
         poll_fn(|cx| self.poll_with(Direction::Write, cx, &mut operation)).await
     }
 
@@ -221,6 +234,7 @@ fn is_ready_now(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
         Direction::Write => PollFlags::OUT,
     };
     let mut fds = [PollFd::from_borrowed_fd(fd, flags)];
-    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default())))?;
+    let ready =
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default())))?;
     Ok(ready > 0)
 }

@@ -27,18 +27,24 @@ mod cancel;
 
 mod runner;
 
+#[doc(hidden)]
+pub mod private;
+mod testing;
+
 pub use cancel::{CatchCancelled, Timeout, catch_cancelled, finally, timeout, timeout_at};
 pub use context::{Context, ContextVar, Token, copy_context};
 pub use error::{CancelReason, CancelledError, ContextError, JoinError, RunError, TimeoutError};
 pub use event_loop::{
-    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, RemoteTask, TaskBuilder, TimerHandle,
-    all_tasks, event_loop, new_event_loop, running_loop, set_event_loop, spawn, task, try_event_loop,
-    try_running_loop,
+    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, RemoteTask, TaskBuilder,
+    TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop, spawn, task,
+    try_event_loop, try_running_loop,
 };
 pub use exception::{ExceptionContext, TaskInfo};
 pub use executor::{ExecutorJob, to_thread, to_thread_with};
 pub use handle::Handle;
-pub use pool::{ExecutorReport, Job, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder};
+pub use pool::{
+    ExecutorReport, Job, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
+};
 pub use runner::{
     AbandonedJob, IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport, Survivor, run,
 };

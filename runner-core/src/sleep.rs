@@ -40,7 +40,13 @@ use crate::task::is_cancel_pending;
 /// .unwrap();
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { state: if duration.is_zero() { State::Yield(yield_now()) } else { State::After(duration) } }
+    Sleep {
+        state: if duration.is_zero() {
+            State::Yield(yield_now())
+        } else {
+            State::After(duration)
+        },
+    }
 }
 
 /// Waits until `deadline`, on the clock of [`EventLoop::time`](crate::EventLoop::time).
@@ -53,7 +59,9 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// Cancelled or dropped, it leaves nothing behind.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { state: State::Until(Timeout::at(Some(deadline))) }
+    Sleep {
+        state: State::Until(Timeout::at(Some(deadline))),
+    }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].

@@ -51,7 +51,10 @@ use crate::task::{TaskRef, current_task};
 /// .unwrap();
 /// ```
 pub fn catch_cancelled<F: IntoFuture>(future: F) -> CatchCancelled<F::IntoFuture> {
-    CatchCancelled { future: Some(future.into_future()), scope: Scope::default() }
+    CatchCancelled {
+        future: Some(future.into_future()),
+        scope: Scope::default(),
+    }
 }
 
 pin_project! {
@@ -106,13 +109,15 @@ impl<F: Future> Future for CatchCancelled<F> {
         let outcome = match future.poll(cx) {
             Poll::Ready(value) => Ok(value),
             // The innermost scope is polled first; what is still pending now, nobody inside has taken.
-            Poll::Pending => match with_current(|current| current.and_then(TaskCell::take_cancel)) {
-                Some(cancelled) => Err(cancelled),
-                None => {
-                    this.scope.wait(cx);
-                    return Poll::Pending;
+            Poll::Pending => {
+                match with_current(|current| current.and_then(TaskCell::take_cancel)) {
+                    Some(cancelled) => Err(cancelled),
+                    None => {
+                        this.scope.wait(cx);
+                        return Poll::Pending;
+                    }
                 }
-            },
+            }
         };
         this.scope.leave();
         this.future.set(None);
@@ -147,7 +152,9 @@ impl CancelledError {
 fn raise_in_current_task(error: &CancelledError) -> Poll<()> {
     with_current(|current| match current {
         Some(current) => current.raise(error.clone()),
-        None => panic!("`CancelledError::raise` outside of a task: spawn the code with `asyncio::spawn`"),
+        None => panic!(
+            "`CancelledError::raise` outside of a task: spawn the code with `asyncio::spawn`"
+        ),
     });
     Poll::Pending
 }

@@ -50,9 +50,11 @@ where
 /// Gives a panic of `future` as a value.
 async fn catch_panic<F: Future>(future: F) -> thread::Result<F::Output> {
     let mut future = pin!(future);
-    poll_fn(|cx| match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(payload) => std::task::Poll::Ready(Err(payload)),
-    })
+    poll_fn(
+        |cx| match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => std::task::Poll::Ready(Err(payload)),
+        },
+    )
     .await
 }

@@ -106,7 +106,13 @@ enum State {
 
 impl<F> Timeout<F> {
     fn new(future: F, limit: Limit) -> Timeout<F> {
-        Timeout { future: Some(future), limit, scope: Scope::default(), state: State::New, requests_at_entry: 0 }
+        Timeout {
+            future: Some(future),
+            limit,
+            scope: Scope::default(),
+            state: State::New,
+            requests_at_entry: 0,
+        }
     }
 }
 
@@ -159,7 +165,8 @@ impl<F: Future> Future for Timeout<F> {
         let mut this = self.project();
         if *this.state == State::New {
             *this.state = State::Active;
-            *this.requests_at_entry = with_current(|current| current.map_or(0, TaskCell::cancelling));
+            *this.requests_at_entry =
+                with_current(|current| current.map_or(0, TaskCell::cancelling));
         }
         let outcome = loop {
             let Some(future) = this.future.as_mut().as_pin_mut() else {
@@ -175,7 +182,10 @@ impl<F: Future> Future for Timeout<F> {
             if let Verdict::Expired = this.state.judge(*this.requests_at_entry) {
                 break Err(TimeoutError);
             }
-            if *this.state != State::Active || is_foreign_cancel_pending() || !this.limit.poll_expired(cx) {
+            if *this.state != State::Active
+                || is_foreign_cancel_pending()
+                || !this.limit.poll_expired(cx)
+            {
                 this.scope.wait(cx);
                 return Poll::Pending;
             }

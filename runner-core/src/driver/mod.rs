@@ -114,12 +114,22 @@ impl Driver for Box<dyn Driver> {
     }
 
     #[cfg(unix)]
-    fn register(&mut self, source: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        source: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         (**self).register(source, token, interest)
     }
 
     #[cfg(unix)]
-    fn modify(&mut self, source: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {
+    fn modify(
+        &mut self,
+        source: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         (**self).modify(source, token, interest)
     }
 

@@ -88,8 +88,14 @@ impl EventLoopBuilder {
     ///
     /// None with the drivers of this crate, which open nothing before it is needed.
     pub fn build(self) -> io::Result<EventLoop> {
-        let driver = self.driver.unwrap_or_else(|| Box::new(PollingDriver::new()));
-        let driver = if self.virtual_time { Box::new(VirtualTime::new(driver)) } else { driver };
+        let driver = self
+            .driver
+            .unwrap_or_else(|| Box::new(PollingDriver::new()));
+        let driver = if self.virtual_time {
+            Box::new(VirtualTime::new(driver))
+        } else {
+            driver
+        };
         let core = LoopCore {
             scheduler: Scheduler::new(driver.notifier()),
             epoch: driver.now(),
@@ -105,12 +111,17 @@ impl EventLoopBuilder {
             executor: RefCell::new(self.executor),
             executor_shutdown: Cell::new(false),
             debug: Cell::new(self.debug.unwrap_or_else(debug_from_environment)),
-            slow_callback_duration: Cell::new(self.slow_callback_duration.unwrap_or(Duration::from_millis(100))),
+            slow_callback_duration: Cell::new(
+                self.slow_callback_duration
+                    .unwrap_or(Duration::from_millis(100)),
+            ),
             shuffle: Cell::new(self.seed),
             on_interrupt: RefCell::new(None),
             fork: ForkGuard::new(),
         };
-        Ok(EventLoop { core: Rc::new(core) })
+        Ok(EventLoop {
+            core: Rc::new(core),
+        })
     }
 }
 
@@ -118,5 +129,6 @@ impl EventLoopBuilder {
 ///
 /// In CPython any text switches debug mode on, also `0`, which nobody who writes it means.
 fn debug_from_environment() -> bool {
-    std::env::var_os("ASYNCIO_DEBUG").is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+    std::env::var_os("ASYNCIO_DEBUG")
+        .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }

@@ -34,13 +34,18 @@ thread_local! {
 pub fn running_loop() -> EventLoop {
     match try_running_loop() {
         Some(event_loop) => event_loop,
-        None => panic!("no running event loop; call this from inside of `asyncio::run` or `#[asyncio::main]`"),
+        None => panic!(
+            "no running event loop; call this from inside of `asyncio::run` or `#[asyncio::main]`"
+        ),
     }
 }
 
 /// Returns the loop that runs on this thread, or `None`.
 pub fn try_running_loop() -> Option<EventLoop> {
-    RUNNING.try_with(|running| running.borrow().clone()).ok().flatten()
+    RUNNING
+        .try_with(|running| running.borrow().clone())
+        .ok()
+        .flatten()
 }
 
 /// Returns the running loop, else the one given to [`set_event_loop`].
@@ -60,14 +65,21 @@ pub fn event_loop() -> EventLoop {
         None => {
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("unnamed");
-            panic!("There is no current event loop in thread '{name}'; use `set_event_loop` or run a `Runner`")
+            panic!(
+                "There is no current event loop in thread '{name}'; use `set_event_loop` or run a `Runner`"
+            )
         }
     }
 }
 
 /// Returns what [`event_loop`] does, or `None`.
 pub fn try_event_loop() -> Option<EventLoop> {
-    try_running_loop().or_else(|| CHOSEN.try_with(|chosen| chosen.borrow().clone()).ok().flatten())
+    try_running_loop().or_else(|| {
+        CHOSEN
+            .try_with(|chosen| chosen.borrow().clone())
+            .ok()
+            .flatten()
+    })
 }
 
 /// Sets, or with `None` clears, this thread's current loop.
@@ -94,7 +106,9 @@ pub fn set_event_loop(event_loop: impl Into<Option<EventLoop>>) {
 
 /// Makes `event_loop` the running one until the guard is dropped.
 pub(super) fn enter(event_loop: &EventLoop) -> Entered {
-    Entered { previous: RUNNING.with(|running| running.replace(Some(event_loop.clone()))) }
+    Entered {
+        previous: RUNNING.with(|running| running.replace(Some(event_loop.clone()))),
+    }
 }
 
 /// Restores the previous running loop when dropped.

@@ -22,12 +22,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub use self::builder::EventLoopBuilder;
-pub use self::current::{event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop};
+pub use self::current::{
+    event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
+};
 pub use self::remote::{CancelHandle, ClosedError, LoopHandle, RemoteTask};
 pub(crate) use self::sources::{Direction, Registration};
 pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};
-pub use self::time::TimerHandle;
 pub(crate) use self::time::Timeout;
+pub use self::time::TimerHandle;
 
 use self::sources::Sources;
 use self::time::TimerEntry;
@@ -241,12 +243,12 @@ impl EventLoop {
     /// ```
     pub fn set_exception_handler(&self, handler: impl Fn(&EventLoop, &ExceptionContext) + 'static) {
         let core = Rc::downgrade(&self.core);
-        self.core.scheduler.exceptions.set_handler(Some(Rc::new(move |context: &ExceptionContext| {
-            match core.upgrade() {
+        self.core.scheduler.exceptions.set_handler(Some(Rc::new(
+            move |context: &ExceptionContext| match core.upgrade() {
                 Some(core) => handler(&EventLoop { core }, context),
                 None => write_to_stderr(context),
-            }
-        })));
+            },
+        )));
     }
 
     /// Brings the default back: failures that nobody receives are written to stderr.
@@ -283,7 +285,10 @@ impl EventLoop {
 
 impl LoopCore {
     pub(crate) fn now(&self) -> Instant {
-        self.driver.borrow().as_ref().map_or_else(Instant::now, |driver| driver.now())
+        self.driver
+            .borrow()
+            .as_ref()
+            .map_or_else(Instant::now, |driver| driver.now())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -292,7 +297,10 @@ impl LoopCore {
 
     #[track_caller]
     fn refuse_if_closed(&self) {
-        assert!(!self.is_closed(), "Event loop is closed; make a new one, or use the loop before it is closed");
+        assert!(
+            !self.is_closed(),
+            "Event loop is closed; make a new one, or use the loop before it is closed"
+        );
     }
 
     /// Runs `f` on the driver. Nothing that `f` calls may come back here.
@@ -332,7 +340,10 @@ impl LoopCore {
 
     /// A handle on what ends the driver's wait, for a signal's thread.
     pub(crate) fn notifier(&self) -> Option<std::sync::Arc<dyn crate::driver::Notify>> {
-        self.driver.borrow().as_ref().map(|driver| driver.notifier())
+        self.driver
+            .borrow()
+            .as_ref()
+            .map(|driver| driver.notifier())
     }
 
     pub(crate) fn is_forked(&self) -> bool {
@@ -379,6 +390,9 @@ impl Eq for EventLoop {}
 impl fmt::Debug for EventLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (running, closed, debug) = (self.is_running(), self.is_closed(), self.debug());
-        write!(f, "<EventLoop running={running} closed={closed} debug={debug}>")
+        write!(
+            f,
+            "<EventLoop running={running} closed={closed} debug={debug}>"
+        )
     }
 }

@@ -73,9 +73,14 @@ impl LoopHandle {
     ///
     /// No handle is returned: a callback on its way to another thread cannot be called off without a race.
     #[track_caller]
-    pub fn call_soon_threadsafe(&self, callback: impl FnOnce() + Send + 'static) -> Result<(), ClosedError> {
+    pub fn call_soon_threadsafe(
+        &self,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<(), ClosedError> {
         let mail = Mail::Callback(Box::new(callback), Location::caller());
-        self.inbox.push(self.generation, mail).map_err(|_returned| ClosedError)
+        self.inbox
+            .push(self.generation, mail)
+            .map_err(|_returned| ClosedError)
     }
 
     /// Starts a task on the loop, and returns a handle that can be waited for in any thread or on any runtime.
@@ -90,7 +95,10 @@ impl LoopHandle {
     {
         let location = Location::caller();
         let shared = Arc::new(Shared::new());
-        let remote = RemoteTask { shared: shared.clone(), handle: *self };
+        let remote = RemoteTask {
+            shared: shared.clone(),
+            handle: *self,
+        };
         let end = End { shared, location };
         // Whatever becomes of the callback, dropping `end` tells the waiting side.
         let _ = self.call_soon_threadsafe(move || end.start(future));
@@ -140,8 +148,17 @@ struct State<T> {
 
 impl<T> Shared<T> {
     fn new() -> Shared<T> {
-        let state = State { output: None, is_finished: false, cancel_requested: false, task: None, waker: None };
-        Shared { state: Mutex::new(state), finished: Condvar::new() }
+        let state = State {
+            output: None,
+            is_finished: false,
+            cancel_requested: false,
+            task: None,
+            waker: None,
+        };
+        Shared {
+            state: Mutex::new(state),
+            finished: Condvar::new(),
+        }
     }
 
     /// No user code runs under the lock, so a poisoned one is still whole.
@@ -172,7 +189,11 @@ struct End<T> {
 impl<T: Send + 'static> End<T> {
     /// On the loop's thread: starts the task.
     fn start(self, future: impl Future<Output = T> + 'static) {
-        let mut task = Task::spawn(&running_loop().core().scheduler, TaskOptions::at(self.location), future);
+        let mut task = Task::spawn(
+            &running_loop().core().scheduler,
+            TaskOptions::at(self.location),
+            future,
+        );
         let reference = task.task_ref();
         let mut state = self.shared.lock();
         state.task = Some(reference.id());
@@ -182,7 +203,9 @@ impl<T: Send + 'static> End<T> {
             reference.cancel();
         }
         reference.add_done_callback(move |_task| {
-            if let Poll::Ready(output) = Pin::new(&mut task).poll(&mut Cx::from_waker(Waker::noop())) {
+            if let Poll::Ready(output) =
+                Pin::new(&mut task).poll(&mut Cx::from_waker(Waker::noop()))
+            {
                 self.shared.finish(output);
             }
         });
@@ -191,9 +214,16 @@ impl<T: Send + 'static> End<T> {
 
 impl<T> Drop for End<T> {
     fn drop(&mut self) {
-        let cancelled = CancelledError::new(CancelReason::Shutdown, Some("Event loop is closed".into()));
-        let origin = Origin { what: "remote task".into(), location: self.location };
-        self.shared.finish(Err(JoinError::new(JoinErrorKind::Cancelled(cancelled), origin)));
+        let cancelled =
+            CancelledError::new(CancelReason::Shutdown, Some("Event loop is closed".into()));
+        let origin = Origin {
+            what: "remote task".into(),
+            location: self.location,
+        };
+        self.shared.finish(Err(JoinError::new(
+            JoinErrorKind::Cancelled(cancelled),
+            origin,
+        )));
     }
 }
 
@@ -228,14 +258,22 @@ impl<T> RemoteTask<T> {
     /// On the loop's own thread, which would wait for itself for ever; await the handle there.
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        let on_own_loop = super::try_running_loop().is_some_and(|running| running.handle() == self.handle);
-        assert!(!on_own_loop, "`RemoteTask::join` on the loop's own thread would block it for ever; await the handle");
+        let on_own_loop =
+            super::try_running_loop().is_some_and(|running| running.handle() == self.handle);
+        assert!(
+            !on_own_loop,
+            "`RemoteTask::join` on the loop's own thread would block it for ever; await the handle"
+        );
         let mut state = self.shared.lock();
         loop {
             if let Some(output) = state.output.take() {
                 return output;
             }
-            state = self.shared.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .shared
+                .finished
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -248,7 +286,10 @@ impl<T> Future for RemoteTask<T> {
         if let Some(output) = state.output.take() {
             return Poll::Ready(output);
         }
-        assert!(!state.is_finished, "`RemoteTask` was polled after it had given its output; await it only once");
+        assert!(
+            !state.is_finished,
+            "`RemoteTask` was polled after it had given its output; await it only once"
+        );
         match &mut state.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             waker => *waker = Some(cx.waker().clone()),
@@ -309,6 +350,7 @@ impl CancelHandle {
 
     /// The same, with a text for the one who receives the cancellation.
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
-        self.handle.cancel_task(self.task, Some(message.into().into()))
+        self.handle
+            .cancel_task(self.task, Some(message.into().into()))
     }
 }

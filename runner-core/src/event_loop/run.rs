@@ -34,7 +34,11 @@ impl<'a> Running<'a> {
             return Err(RunError::AnotherLoopRunning);
         }
         core.running.set(true);
-        Ok(Running { event_loop, _scheduler: core.scheduler.enter(), _current: current::enter(event_loop) })
+        Ok(Running {
+            event_loop,
+            _scheduler: core.scheduler.enter(),
+            _current: current::enter(event_loop),
+        })
     }
 }
 
@@ -134,7 +138,9 @@ impl EventLoop {
     ) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
         while condition() && deadline.is_none_or(|deadline| self.core().now() < deadline) {
-            self.core().turn(true, deadline).map_err(RunError::EventLoop)?;
+            self.core()
+                .turn(true, deadline)
+                .map_err(RunError::EventLoop)?;
         }
         Ok(())
     }
@@ -182,9 +188,11 @@ fn main_failure(error: JoinError) -> RunError {
     match error.into_kind() {
         JoinErrorKind::Cancelled(error) => RunError::Cancelled(error),
         JoinErrorKind::Context(error) => RunError::Context(error),
-        JoinErrorKind::Panic(payload) => {
-            panic::resume_unwind(payload.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
-        }
+        JoinErrorKind::Panic(payload) => panic::resume_unwind(
+            payload
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        ),
         JoinErrorKind::ExecutorShutdown | JoinErrorKind::NoThread(_) => {
             unreachable!("only an executor's job fails like that (a bug of this crate)")
         }

@@ -155,7 +155,12 @@ struct FdCallback {
 
 impl FdCallback {
     fn new(run: impl FnMut() + 'static, location: &'static Location<'static>) -> FdCallback {
-        FdCallback { run: Rc::new(RefCell::new(run)), queued: Rc::default(), handle: Rc::default(), location }
+        FdCallback {
+            run: Rc::new(RefCell::new(run)),
+            queued: Rc::default(),
+            handle: Rc::default(),
+            location,
+        }
     }
 
     fn queue(&self, scheduler: &Scheduler) {
@@ -181,7 +186,10 @@ impl FdCallback {
 
 impl FdCallbacks {
     fn interest(&self) -> Interest {
-        Interest::level(self.reader.borrow().is_some(), self.writer.borrow().is_some())
+        Interest::level(
+            self.reader.borrow().is_some(),
+            self.writer.borrow().is_some(),
+        )
     }
 
     fn slot(&self, direction: Direction) -> &RefCell<Option<FdCallback>> {
@@ -201,10 +209,13 @@ impl Sources {
             Some(Entry::Callbacks(callbacks)) => {
                 let reader = callbacks.reader.borrow().clone();
                 let writer = callbacks.writer.borrow().clone();
-                if let Some(reader) = reader.filter(|_| readiness.readable || readiness.read_closed) {
+                if let Some(reader) = reader.filter(|_| readiness.readable || readiness.read_closed)
+                {
                     reader.queue(scheduler);
                 }
-                if let Some(writer) = writer.filter(|_| readiness.writable || readiness.write_closed) {
+                if let Some(writer) =
+                    writer.filter(|_| readiness.writable || readiness.write_closed)
+                {
                     writer.queue(scheduler);
                 }
             }
@@ -236,12 +247,23 @@ impl Registration {
     pub(crate) fn new(event_loop: &EventLoop, source: BorrowedFd<'_>) -> io::Result<Registration> {
         let core = event_loop.core();
         let state = Rc::<SourceState>::default();
-        let token = Token(core.sources.entries.borrow_mut().insert(Entry::Waiters(state.clone())));
-        if let Err(error) = core.with_driver(|driver| driver.register(source, token, Interest::edge())) {
+        let token = Token(
+            core.sources
+                .entries
+                .borrow_mut()
+                .insert(Entry::Waiters(state.clone())),
+        );
+        if let Err(error) =
+            core.with_driver(|driver| driver.register(source, token, Interest::edge()))
+        {
             core.sources.entries.borrow_mut().remove(token.0);
             return Err(error);
         }
-        Ok(Registration { state, token, core: Rc::downgrade(core) })
+        Ok(Registration {
+            state,
+            token,
+            core: Rc::downgrade(core),
+        })
     }
 
     /// Takes the source out of the loop, while its descriptor is still open.
@@ -294,7 +316,11 @@ impl EventLoop {
     /// ```
     #[track_caller]
     pub fn add_reader(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
-        self.add_fd_callback(fd.as_fd(), Direction::Read, FdCallback::new(callback, Location::caller()))
+        self.add_fd_callback(
+            fd.as_fd(),
+            Direction::Read,
+            FdCallback::new(callback, Location::caller()),
+        )
     }
 
     /// Calls `callback` whenever `fd` is writable, until [`remove_writer`](EventLoop::remove_writer).
@@ -304,7 +330,11 @@ impl EventLoop {
     /// As [`add_reader`](EventLoop::add_reader).
     #[track_caller]
     pub fn add_writer(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
-        self.add_fd_callback(fd.as_fd(), Direction::Write, FdCallback::new(callback, Location::caller()))
+        self.add_fd_callback(
+            fd.as_fd(),
+            Direction::Write,
+            FdCallback::new(callback, Location::caller()),
+        )
     }
 
     /// Stops watching `fd` for reading; `false` if it was not watched.
@@ -317,12 +347,22 @@ impl EventLoop {
         self.remove_fd_callback(fd.as_fd(), Direction::Write)
     }
 
-    fn add_fd_callback(&self, fd: BorrowedFd<'_>, direction: Direction, callback: FdCallback) -> io::Result<()> {
+    fn add_fd_callback(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        callback: FdCallback,
+    ) -> io::Result<()> {
         let core = self.core();
         if core.is_closed() {
             return Err(closed_error());
         }
-        let known = core.sources.callbacks.borrow().get(&fd.as_raw_fd()).copied();
+        let known = core
+            .sources
+            .callbacks
+            .borrow()
+            .get(&fd.as_raw_fd())
+            .copied();
         if let Some(token) = known {
             let entry = core.sources.entries.borrow().get(token).cloned();
             if let Some(Entry::Callbacks(callbacks)) = entry {
@@ -334,22 +374,41 @@ impl EventLoop {
         }
         let callbacks = Rc::new(FdCallbacks::default());
         *callbacks.slot(direction).borrow_mut() = Some(callback);
-        let token = core.sources.entries.borrow_mut().insert(Entry::Callbacks(callbacks.clone()));
+        let token = core
+            .sources
+            .entries
+            .borrow_mut()
+            .insert(Entry::Callbacks(callbacks.clone()));
         let interest = callbacks.interest();
         if let Err(error) = core.with_driver(|driver| driver.register(fd, Token(token), interest)) {
             core.sources.entries.borrow_mut().remove(token);
             return Err(error);
         }
-        core.sources.callbacks.borrow_mut().insert(fd.as_raw_fd(), token);
+        core.sources
+            .callbacks
+            .borrow_mut()
+            .insert(fd.as_raw_fd(), token);
         Ok(())
     }
 
     fn remove_fd_callback(&self, fd: BorrowedFd<'_>, direction: Direction) -> bool {
         let core = self.core();
-        let Some(token) = core.sources.callbacks.borrow().get(&fd.as_raw_fd()).copied() else { return false };
+        let Some(token) = core
+            .sources
+            .callbacks
+            .borrow()
+            .get(&fd.as_raw_fd())
+            .copied()
+        else {
+            return false;
+        };
         let entry = core.sources.entries.borrow().get(token).cloned();
-        let Some(Entry::Callbacks(callbacks)) = entry else { return false };
-        let Some(removed) = callbacks.slot(direction).borrow_mut().take() else { return false };
+        let Some(Entry::Callbacks(callbacks)) = entry else {
+            return false;
+        };
+        let Some(removed) = callbacks.slot(direction).borrow_mut().take() else {
+            return false;
+        };
         removed.call_off();
         if callbacks.reader.borrow().is_none() && callbacks.writer.borrow().is_none() {
             core.sources.callbacks.borrow_mut().remove(&fd.as_raw_fd());
@@ -364,10 +423,17 @@ impl EventLoop {
 
 /// Tells the driver what is still of interest. A descriptor that was closed and opened anew under the same number is
 /// unknown to it, and is registered again.
-fn update(core: &LoopCore, fd: BorrowedFd<'_>, token: Token, callbacks: &FdCallbacks) -> io::Result<()> {
+fn update(
+    core: &LoopCore,
+    fd: BorrowedFd<'_>,
+    token: Token,
+    callbacks: &FdCallbacks,
+) -> io::Result<()> {
     let interest = callbacks.interest();
     core.with_driver(|driver| match driver.modify(fd, token, interest) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => driver.register(fd, token, interest),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            driver.register(fd, token, interest)
+        }
         result => result,
     })
 }

@@ -87,7 +87,10 @@ impl EventLoop {
     /// ```
     #[track_caller]
     pub fn task(&self) -> TaskBuilder {
-        TaskBuilder { event_loop: self.clone(), options: TaskOptions::at(Location::caller()) }
+        TaskBuilder {
+            event_loop: self.clone(),
+            options: TaskOptions::at(Location::caller()),
+        }
     }
 
     #[track_caller]
@@ -131,7 +134,10 @@ impl TaskBuilder {
         F: IntoFuture,
         F::IntoFuture: 'static,
     {
-        let options = TaskOptions { location: Location::caller(), ..self.options };
+        let options = TaskOptions {
+            location: Location::caller(),
+            ..self.options
+        };
         self.event_loop.start(options, future.into_future())
     }
 }

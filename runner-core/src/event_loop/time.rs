@@ -124,8 +124,15 @@ impl EventLoop {
     ) -> TimerHandle {
         self.core.refuse_if_closed();
         let handle = Handle::new(Box::new(callback), location);
-        let key = self.core.insert_timer(nanos, TimerEntry::Callback(handle.clone()));
-        TimerHandle { handle, key, when, core: Rc::downgrade(&self.core) }
+        let key = self
+            .core
+            .insert_timer(nanos, TimerEntry::Callback(handle.clone()));
+        TimerHandle {
+            handle,
+            key,
+            when,
+            core: Rc::downgrade(&self.core),
+        }
     }
 }
 
@@ -193,7 +200,11 @@ pub(crate) struct Timeout {
 impl Timeout {
     /// Due at `deadline` on the running loop's clock.
     pub(crate) fn at(deadline: Option<Instant>) -> Timeout {
-        Timeout { deadline, armed: Cell::new(None), core: None }
+        Timeout {
+            deadline,
+            armed: Cell::new(None),
+            core: None,
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -202,7 +213,9 @@ impl Timeout {
 
     /// Completes once the deadline has passed.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
         let core = match self.core.as_ref().and_then(Weak::upgrade) {
             Some(core) => core,
             None => {

@@ -71,8 +71,14 @@ impl LoopCore {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
         };
-        let wait = deadline.map_or(Wait::forever(), Wait::until).with_outside_work(self.outside_work());
-        let wait = if self.scheduler.inbox.fall_asleep() { wait } else { Wait::look() };
+        let wait = deadline
+            .map_or(Wait::forever(), Wait::until)
+            .with_outside_work(self.outside_work());
+        let wait = if self.scheduler.inbox.fall_asleep() {
+            wait
+        } else {
+            Wait::look()
+        };
         let result = self.wait(wait);
         self.scheduler.inbox.wake_up();
         result?;
@@ -86,7 +92,10 @@ impl LoopCore {
 
     /// The number of jobs in other threads whose end will wake the loop.
     fn outside_work(&self) -> usize {
-        self.executor.borrow().as_ref().map_or(0, |executor| executor.outstanding())
+        self.executor
+            .borrow()
+            .as_ref()
+            .map_or(0, |executor| executor.outstanding())
     }
 
     fn wait(&self, wait: Wait) -> io::Result<()> {
@@ -102,10 +111,13 @@ impl LoopCore {
     fn run_batch(&self) -> io::Result<()> {
         let count = self.scheduler.ready_len();
         if self.shuffle.get() != 0 {
-            self.scheduler.reorder(count, |remaining| self.random_below(remaining));
+            self.scheduler
+                .reorder(count, |remaining| self.random_below(remaining));
         }
         for _ in 0..count {
-            let Some(entry) = self.scheduler.pop() else { break };
+            let Some(entry) = self.scheduler.pop() else {
+                break;
+            };
             let since_look = self.since_look.get() + 1;
             self.since_look.set(since_look);
             if self.debug.get() {
@@ -134,10 +146,14 @@ impl LoopCore {
 
     /// Runs a callback in its context; a panic goes to the exception handler, and the loop goes on.
     pub(super) fn run_callback(&self, handle: &Handle) {
-        let Some((callback, snapshot)) = handle.take() else { return };
+        let Some((callback, snapshot)) = handle.take() else {
+            return;
+        };
         if let Err(payload) = call_in(snapshot, callback) {
             let context = ExceptionContext::new("Exception in callback").with_panic(payload);
-            self.scheduler.exceptions.report(context.with_callback(handle.location()));
+            self.scheduler
+                .exceptions
+                .report(context.with_callback(handle.location()));
         }
     }
 
@@ -149,7 +165,11 @@ impl LoopCore {
         };
         let started = Instant::now();
         self.run_entry(entry);
-        report_if_slow(started.elapsed(), self.slow_callback_duration.get(), &description);
+        report_if_slow(
+            started.elapsed(),
+            self.slow_callback_duration.get(),
+            &description,
+        );
     }
 
     /// Marsaglia's xorshift with the triple 13, 7, 17 ("Xorshift RNGs", 2003): no statistics, only variety.
@@ -172,7 +192,10 @@ fn call_in(snapshot: Snapshot, callback: Box<dyn FnOnce()>) -> Result<(), Box<dy
 fn report_if_slow(taken: Duration, limit: Duration, description: &str) {
     if taken >= limit {
         use std::io::Write as _;
-        let line = format!("Executing {description} took {:.3} seconds\n", taken.as_secs_f64());
+        let line = format!(
+            "Executing {description} took {:.3} seconds\n",
+            taken.as_secs_f64()
+        );
         let _ = io::stderr().write_all(line.as_bytes());
     }
 }

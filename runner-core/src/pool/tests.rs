@@ -41,8 +41,12 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Its worker never retires: that would put right what a test is to find wrong.
 fn one_worker() -> ThreadPoolExecutor {
-    ThreadPoolExecutor::with_max_workers(1)
+    ThreadPoolExecutor::builder()
+        .max_workers(1)
+        .keep_alive(Duration::MAX)
+        .build()
 }
 
 fn workers(executor: &ThreadPoolExecutor) -> usize {

@@ -51,17 +51,25 @@ impl Interruptible for Attention {
 
 impl Ladder {
     pub(super) fn new(event_loop: &EventLoop) -> Ladder {
-        Ladder { event_loop: event_loop.clone(), run: Rc::default() }
+        Ladder {
+            event_loop: event_loop.clone(),
+            run: Rc::default(),
+        }
     }
 
     /// From now on a press cancels `main`, if signals are this runner's to handle.
     pub(super) fn arm(&self, main: &TaskRef, terminate: bool) {
         let core = self.event_loop.core();
-        let Some(notifier) = core.notifier() else { return };
+        let Some(notifier) = core.notifier() else {
+            return;
+        };
         // The loop must listen before the first signal can come.
         let run = self.run.clone();
         core.set_on_interrupt(Some(Rc::new(move || run.react())));
-        let attention = Attention { inbox: core.scheduler.inbox, notifier };
+        let attention = Attention {
+            inbox: core.scheduler.inbox,
+            notifier,
+        };
         if let Some(armed) = interrupt::arm(std::sync::Arc::new(attention), terminate) {
             *self.run.armed.borrow_mut() = Some((armed, main.clone()));
         }
@@ -73,7 +81,9 @@ impl Ladder {
 
     /// Turns what the loop returned into what the run's caller gets, and gives the signals back.
     pub(super) fn outcome<T>(self, output: Result<T, RunError>) -> Result<T, RunError> {
-        let Some((armed, main)) = self.run.armed.take() else { return output };
+        let Some((armed, main)) = self.run.armed.take() else {
+            return output;
+        };
         let presses = armed.disarm();
         let interrupted = match &output {
             // After the loop's last look: it came too late to cancel anything, but it must not be lost either.
@@ -115,13 +125,18 @@ impl Run {
 }
 
 fn reason(armed: &Armed) -> CancelReason {
-    if armed.signal() == Some(SIGTERM) { CancelReason::Terminate } else { CancelReason::Interrupt }
+    if armed.signal() == Some(SIGTERM) {
+        CancelReason::Terminate
+    } else {
+        CancelReason::Interrupt
+    }
 }
 
 /// One line for the person at the terminal; programs that read stderr get none.
 fn say_what_comes_next() {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        let _ = stderr.write_all(b"\nStopping. Press Ctrl-C again to stop without waiting for cleanup.\n");
+        let _ = stderr
+            .write_all(b"\nStopping. Press Ctrl-C again to stop without waiting for cleanup.\n");
     }
 }

@@ -51,7 +51,10 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, RunError> {
 
 /// Runs and closes; on a panic the runner's destructor closes.
 #[track_caller]
-pub(crate) fn run_and_close<F: IntoFuture>(runner: &Runner, future: F) -> Result<F::Output, RunError> {
+pub(crate) fn run_and_close<F: IntoFuture>(
+    runner: &Runner,
+    future: F,
+) -> Result<F::Output, RunError> {
     let output = runner.run(future);
     match (output, runner.close()) {
         (Ok(value), Err(error)) => {
@@ -185,8 +188,16 @@ impl Runner {
     ///
     /// As [`run`](Runner::run).
     #[track_caller]
-    pub fn run_in<F: IntoFuture>(&self, context: &Context, future: F) -> Result<F::Output, RunError> {
-        self.run_with(Some(context.clone()), Location::caller(), future.into_future())
+    pub fn run_in<F: IntoFuture>(
+        &self,
+        context: &Context,
+        future: F,
+    ) -> Result<F::Output, RunError> {
+        self.run_with(
+            Some(context.clone()),
+            Location::caller(),
+            future.into_future(),
+        )
     }
 
     fn run_with<F: Future>(
@@ -202,7 +213,10 @@ impl Runner {
         let context = Some(context.unwrap_or(live.context));
         let ladder = Ladder::new(&live.event_loop);
         let output = live.event_loop.run_main(
-            TaskOptions { context, ..TaskOptions::at(location) },
+            TaskOptions {
+                context,
+                ..TaskOptions::at(location)
+            },
             future,
             |main| {
                 if self.options.interrupt {
@@ -212,7 +226,8 @@ impl Runner {
             },
             |_main| ladder.is_abandoned(),
         );
-        self.hurried.set(self.hurried.get() || ladder.is_abandoned());
+        self.hurried
+            .set(self.hurried.get() || ladder.is_abandoned());
         ladder.outcome(output)
     }
 
@@ -251,7 +266,11 @@ impl Runner {
         if is_current {
             set_event_loop(event_loop.clone());
         }
-        let live = Live { event_loop, context: copy_context(), is_current };
+        let live = Live {
+            event_loop,
+            context: copy_context(),
+            is_current,
+        };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
     }
@@ -293,7 +312,10 @@ impl Runner {
         if try_running_loop().is_some() {
             return Err(RunError::Nested);
         }
-        let limits = shutdown::Limits { timeout: self.options.shutdown_timeout, hurried: self.hurried.get() };
+        let limits = shutdown::Limits {
+            timeout: self.options.shutdown_timeout,
+            hurried: self.hurried.get(),
+        };
         let report = shutdown::shut_down(&live.event_loop, limits);
         if live.is_current {
             set_event_loop(None);
@@ -313,7 +335,9 @@ impl Drop for Runner {
     /// Closes. Where that is refused, inside of a running loop, the loop is ended without the orderly phases.
     fn drop(&mut self) {
         let closed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.close()));
-        if let (Ok(Err(RunError::Nested)), State::Initialized(live)) = (closed, &*self.state.borrow()) {
+        if let (Ok(Err(RunError::Nested)), State::Initialized(live)) =
+            (closed, &*self.state.borrow())
+        {
             let _ = live.event_loop.close();
         }
     }
@@ -321,7 +345,9 @@ impl Drop for Runner {
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -359,8 +385,12 @@ impl RunnerBuilder {
     /// Sets what makes the loop. Called at the first use, and again at the next one if it failed.
     ///
     /// The runner closes the loop that it got, but does not make it the thread's current one.
-    pub fn loop_factory<L: IntoEventLoop>(mut self, mut factory: impl FnMut() -> L + 'static) -> RunnerBuilder {
-        self.options.loop_factory = RefCell::new(Some(Box::new(move || factory().into_event_loop())));
+    pub fn loop_factory<L: IntoEventLoop>(
+        mut self,
+        mut factory: impl FnMut() -> L + 'static,
+    ) -> RunnerBuilder {
+        self.options.loop_factory =
+            RefCell::new(Some(Box::new(move || factory().into_event_loop())));
         self
     }
 
@@ -384,7 +414,11 @@ impl RunnerBuilder {
 
     /// Makes the runner. Nothing is opened or started.
     pub fn build(self) -> Runner {
-        Runner { options: self.options, state: RefCell::new(State::Created), hurried: Cell::new(false) }
+        Runner {
+            options: self.options,
+            state: RefCell::new(State::Created),
+            hurried: Cell::new(false),
+        }
     }
 }
 

@@ -117,7 +117,10 @@ impl Survivor {
 
 impl AbandonedJob {
     fn new(job: &RunningJob) -> AbandonedJob {
-        AbandonedJob { location: job.location(), running_for: job.since().elapsed() }
+        AbandonedJob {
+            location: job.location(),
+            running_for: job.since().elapsed(),
+        }
     }
 
     /// Returns the line of the program that submitted the job.
@@ -136,7 +139,10 @@ impl AbandonedJob {
 /// # Errors
 ///
 /// When the loop cannot wait any more. What had to be awaited was dropped then.
-pub(super) fn shut_down(event_loop: &EventLoop, limits: Limits) -> Result<ShutdownReport, RunError> {
+pub(super) fn shut_down(
+    event_loop: &EventLoop,
+    limits: Limits,
+) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
     exceptions.begin_shutdown();
     let mut shutdown = Shutdown {
@@ -152,7 +158,10 @@ pub(super) fn shut_down(event_loop: &EventLoop, limits: Limits) -> Result<Shutdo
             Ok(Err(error)) => {
                 failure.get_or_insert(error);
             }
-            Err(payload) => shutdown.report.errors.push(panic_text(&*payload).to_owned()),
+            Err(payload) => shutdown
+                .report
+                .errors
+                .push(panic_text(&*payload).to_owned()),
         }
     }
     let mut report = shutdown.report;
@@ -198,21 +207,29 @@ impl Shutdown<'_> {
         while scheduler.task_count() > 0 && !self.is_over() {
             let spawned = scheduler.spawned();
             self.ask_tasks_to_stop(&mut asked);
-            let limit = self.deadline.map_or(notice.due, |deadline| deadline.min(notice.due));
-            event_loop.run_while(Some(limit), || scheduler.task_count() > 0 && scheduler.spawned() == spawned)?;
+            let limit = self
+                .deadline
+                .map_or(notice.due, |deadline| deadline.min(notice.due));
+            event_loop.run_while(Some(limit), || {
+                scheduler.task_count() > 0 && scheduler.spawned() == spawned
+            })?;
             if scheduler.task_count() > 0 && event_loop.time() >= notice.due {
                 notice.say_whom_we_wait_for(event_loop);
             }
         }
         for task in event_loop.all_tasks() {
-            self.report.survivors.push(Survivor { task: task.info(), cancels_swallowed: task.cancelling() });
+            self.report.survivors.push(Survivor {
+                task: task.info(),
+                cancels_swallowed: task.cancelling(),
+            });
         }
         self.name_survivors();
         Ok(())
     }
 
     fn is_over(&self) -> bool {
-        self.deadline.is_some_and(|deadline| self.event_loop.time() >= deadline)
+        self.deadline
+            .is_some_and(|deadline| self.event_loop.time() >= deadline)
     }
 
     fn ask_tasks_to_stop(&mut self, asked: &mut BTreeSet<u64>) {
@@ -228,9 +245,13 @@ impl Shutdown<'_> {
         if self.report.survivors.is_empty() {
             return;
         }
-        let mut text = String::from("The shutdown's time is over. Tasks that did not end and were dropped:\n");
+        let mut text =
+            String::from("The shutdown's time is over. Tasks that did not end and were dropped:\n");
         for survivor in &self.report.survivors {
-            text += &format!("  {} ({} cancellations)\n", survivor.task, survivor.cancels_swallowed);
+            text += &format!(
+                "  {} ({} cancellations)\n",
+                survivor.task, survivor.cancels_swallowed
+            );
         }
         write_to_stderr(&text);
     }
@@ -238,7 +259,9 @@ impl Shutdown<'_> {
     fn stop_executor(&mut self) -> Result<(), RunError> {
         let limit = match self.deadline {
             _ if self.hurried => Duration::ZERO,
-            Some(deadline) => deadline.saturating_duration_since(self.event_loop.time()).min(EXECUTOR_TIMEOUT),
+            Some(deadline) => deadline
+                .saturating_duration_since(self.event_loop.time())
+                .min(EXECUTOR_TIMEOUT),
             None => EXECUTOR_TIMEOUT,
         };
         let shutdown = self.event_loop.shutdown_default_executor(limit);
@@ -253,10 +276,15 @@ impl Shutdown<'_> {
             return;
         }
         let seconds = limit.as_secs_f64();
-        let mut text = format!("The executor did not finish joining its threads within {seconds} seconds.\n");
+        let mut text =
+            format!("The executor did not finish joining its threads within {seconds} seconds.\n");
         for job in &self.report.abandoned_jobs {
             let (location, age) = (job.location, job.running_for.as_secs_f64());
-            text += &format!("  job submitted at {}:{}, running for {age:.1} s\n", location.file(), location.line());
+            text += &format!(
+                "  job submitted at {}:{}, running for {age:.1} s\n",
+                location.file(),
+                location.line()
+            );
         }
         write_to_stderr(&text);
     }
@@ -270,7 +298,10 @@ struct Notice {
 
 impl Notice {
     fn new(now: Instant) -> Notice {
-        Notice { due: now + FIRST_NOTICE, interval: FIRST_NOTICE }
+        Notice {
+            due: now + FIRST_NOTICE,
+            interval: FIRST_NOTICE,
+        }
     }
 
     fn say_whom_we_wait_for(&mut self, event_loop: &EventLoop) {

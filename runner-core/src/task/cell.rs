@@ -80,7 +80,11 @@ pub(crate) type DoneCallback = Box<dyn FnOnce(&TaskRef)>;
 impl TaskCell {
     pub(super) fn new(inbox: &'static Inbox<Mail>, options: TaskOptions) -> TaskCell {
         let extra = (options.name.is_some() || options.context.is_some()).then(|| {
-            Box::new(Extra { name: options.name, shared_context: options.context, ..Extra::default() })
+            Box::new(Extra {
+                name: options.name,
+                shared_context: options.context,
+                ..Extra::default()
+            })
         });
         TaskCell {
             inbox,
@@ -90,7 +94,11 @@ impl TaskCell {
             reason: Cell::new(CancelReason::User),
             requests: Cell::new(0),
             slot: Cell::new(u32::MAX),
-            context: Cell::new(if extra_has_context(&extra) { Snapshot::default() } else { Snapshot::current() }),
+            context: Cell::new(if extra_has_context(&extra) {
+                Snapshot::default()
+            } else {
+                Snapshot::current()
+            }),
             extra: Cell::new(extra),
             waker: Cell::new(super::raw::OwnWaker::unset()),
         }
@@ -142,15 +150,23 @@ impl TaskCell {
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
-        TaskInfo { id: self.id, name: self.name(), spawn_location: self.location }
+        TaskInfo {
+            id: self.id,
+            name: self.name(),
+            spawn_location: self.location,
+        }
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        Origin { what: format!("task '{}'", self.name()), location: self.location }
+        Origin {
+            what: format!("task '{}'", self.name()),
+            location: self.location,
+        }
     }
 
     pub(super) fn shared_context(&self) -> Option<Context> {
-        self.peek_extra(|extra| extra.shared_context.clone()).flatten()
+        self.peek_extra(|extra| extra.shared_context.clone())
+            .flatten()
     }
 
     // ----- life -----
@@ -193,9 +209,15 @@ impl TaskCell {
         drop(self.context.take());
         let taken = self.peek_extra(|extra| {
             let scopes = std::mem::take(&mut extra.scopes);
-            (std::mem::take(&mut extra.done_callbacks), extra.shared_context.take(), scopes)
+            (
+                std::mem::take(&mut extra.done_callbacks),
+                extra.shared_context.take(),
+                scopes,
+            )
         });
-        taken.map(|(callbacks, _context, _scopes)| callbacks).unwrap_or_default()
+        taken
+            .map(|(callbacks, _context, _scopes)| callbacks)
+            .unwrap_or_default()
     }
 
     /// Keeps `callback` for the end; gives it back if the end has come.
@@ -290,12 +312,21 @@ impl TaskCell {
 
     /// The wakers of all waiting scopes.
     pub(super) fn scope_wakers(&self) -> Vec<Waker> {
-        self.peek_extra(|extra| extra.scopes.iter().map(|(_, waker)| waker.clone()).collect()).unwrap_or_default()
+        self.peek_extra(|extra| {
+            extra
+                .scopes
+                .iter()
+                .map(|(_, waker)| waker.clone())
+                .collect()
+        })
+        .unwrap_or_default()
     }
 }
 
 fn extra_has_context(extra: &Option<Box<Extra>>) -> bool {
-    extra.as_ref().is_some_and(|extra| extra.shared_context.is_some())
+    extra
+        .as_ref()
+        .is_some_and(|extra| extra.shared_context.is_some())
 }
 
 /// What a task is spawned with.
@@ -307,6 +338,10 @@ pub(crate) struct TaskOptions {
 
 impl TaskOptions {
     pub(crate) fn at(location: &'static Location<'static>) -> TaskOptions {
-        TaskOptions { location, name: None, context: None }
+        TaskOptions {
+            location,
+            name: None,
+            context: None,
+        }
     }
 }

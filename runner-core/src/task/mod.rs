@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 
 use self::cell::{TaskCell, TaskOptions};
-use self::raw::{Joinable, with_current};
 pub(crate) use self::raw::spend_budget;
+use self::raw::{Joinable, with_current};
 use self::scheduler::{Mail, Ready, Scheduler};
 use crate::error::{CancelReason, CancelledError, JoinError};
 use crate::exception::TaskInfo;
@@ -103,7 +103,12 @@ impl<T> Task<T> {
 
     fn from_joinable(join: Joinable<T>) -> Task<T> {
         let task = join.metadata().to_ref();
-        Task { join: Some(join), task, forwarded: None, raised: false }
+        Task {
+            join: Some(join),
+            task,
+            forwarded: None,
+            raised: false,
+        }
     }
 
     /// Returns a reference that does not know the output, and can be cloned.
@@ -237,7 +242,9 @@ impl TaskRef {
     }
 
     fn attach_done_callback(&self, callback: cell::DoneCallback) {
-        let Some(callback) = self.cell().add_done_callback(callback) else { return };
+        let Some(callback) = self.cell().add_done_callback(callback) else {
+            return;
+        };
         let task = self.clone();
         match Scheduler::current() {
             Some(scheduler) => {
@@ -312,8 +319,13 @@ impl<T> Task<T> {
 
     #[track_caller]
     fn refuse_to_await_itself(&self) {
-        let itself = with_current(|current| current.is_some_and(|current| current.id() == self.task.id()));
-        assert!(!itself, "Task cannot await on itself: '{}'; await it from another task", self.task.name());
+        let itself =
+            with_current(|current| current.is_some_and(|current| current.id() == self.task.id()));
+        assert!(
+            !itself,
+            "Task cannot await on itself: '{}'; await it from another task",
+            self.task.name()
+        );
     }
 }
 
@@ -341,6 +353,12 @@ impl fmt::Debug for TaskRef {
             (false, _, _) => "cancelling",
         };
         let location = self.spawn_location();
-        write!(f, "<Task {state} name='{}' spawned at {}:{}>", self.name(), location.file(), location.line())
+        write!(
+            f,
+            "<Task {state} name='{}' spawned at {}:{}>",
+            self.name(),
+            location.file(),
+            location.line()
+        )
     }
 }

@@ -48,7 +48,10 @@ unsafe impl Send for Parcel {}
 impl Parcel {
     /// Takes the runnable out, on the thread of the loop that owns `inbox`.
     pub(super) fn open(self, inbox: &'static Inbox<Mail>) -> Runnable {
-        debug_assert!(ptr::eq(self.0.metadata().inbox, inbox), "a task arrived at another loop (a bug of this crate)");
+        debug_assert!(
+            ptr::eq(self.0.metadata().inbox, inbox),
+            "a task arrived at another loop (a bug of this crate)"
+        );
         self.0
     }
 }
@@ -73,11 +76,17 @@ pub(crate) struct OwnWaker {
 
 impl OwnWaker {
     pub(super) fn unset() -> OwnWaker {
-        OwnWaker { data: ptr::null(), vtable: None }
+        OwnWaker {
+            data: ptr::null(),
+            vtable: None,
+        }
     }
 
     fn of(waker: &Waker) -> OwnWaker {
-        OwnWaker { data: waker.data(), vtable: Some(waker.vtable()) }
+        OwnWaker {
+            data: waker.data(),
+            vtable: Some(waker.vtable()),
+        }
     }
 }
 
@@ -85,7 +94,8 @@ impl TaskCell {
     /// The task's waker, borrowed.
     fn own_waker(&self) -> ManuallyDrop<Waker> {
         let OwnWaker { data, vtable } = self.waker.get();
-        let vtable = vtable.expect("a task's waker is set before anybody sees the task (a bug of this crate)");
+        let vtable = vtable
+            .expect("a task's waker is set before anybody sees the task (a bug of this crate)");
         // SAFETY: the parts come from a waker of this very task (`admit` sets them), whose data pointer is its allocation.
         // `self` lies in that allocation, so it is alive; `ManuallyDrop` keeps the count as it was.
         ManuallyDrop::new(unsafe { Waker::new(data, vtable) })
@@ -108,7 +118,10 @@ impl TaskCell {
 
     /// Returns a counted reference to the task.
     pub(crate) fn to_ref(&self) -> TaskRef {
-        TaskRef { cell: NonNull::from(self), keep_alive: Waker::clone(&self.own_waker()) }
+        TaskRef {
+            cell: NonNull::from(self),
+            keep_alive: Waker::clone(&self.own_waker()),
+        }
     }
 }
 
@@ -129,7 +142,8 @@ pub(crate) struct Registry {
 impl Registry {
     fn insert(&self, cell: &TaskCell) {
         let slot = self.tasks.borrow_mut().insert(NonNull::from(cell));
-        cell.slot.set(u32::try_from(slot).expect("more than four billion tasks in one loop"));
+        cell.slot
+            .set(u32::try_from(slot).expect("more than four billion tasks in one loop"));
     }
 
     fn remove(&self, cell: &TaskCell) {
@@ -221,11 +235,18 @@ enum TaskContext<'a> {
 impl<'a> Polling<'a> {
     fn begin(cell: &'a TaskCell) -> Result<Polling<'a>, ContextError> {
         let context = match cell.shared_context() {
-            None => TaskContext::Own { _entered: Snapshot::enter(&cell.context, Identity::Task(cell.id())) },
-            Some(context) => TaskContext::Shared { _entered: context.try_enter()? },
+            None => TaskContext::Own {
+                _entered: Snapshot::enter(&cell.context, Identity::Task(cell.id())),
+            },
+            Some(context) => TaskContext::Shared {
+                _entered: context.try_enter()?,
+            },
         };
         BUDGET_LEFT.set(BUDGET);
-        Ok(Polling { previous: CURRENT.replace(ptr::from_ref(cell)), _context: context })
+        Ok(Polling {
+            previous: CURRENT.replace(ptr::from_ref(cell)),
+            _context: context,
+        })
     }
 }
 
@@ -257,16 +278,21 @@ impl Failure {
     #[cold]
     fn panic(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) -> Failure {
         let exceptions = scheduler.exceptions.clone();
-        Failure::Panic(UnseenPanic(Some(Box::new(Unseen { payload, task: cell.info(), exceptions }))))
+        Failure::Panic(UnseenPanic(Some(Box::new(Unseen {
+            payload,
+            task: cell.info(),
+            exceptions,
+        }))))
     }
 
     /// Hands the failure to the one who joins the task.
     #[cold]
     pub(super) fn into_join_error(self, cell: &TaskCell) -> JoinError {
         match self {
-            Failure::Cancelled => {
-                JoinError::new(JoinErrorKind::Cancelled(cell.cancelled_error()), cell.origin())
-            }
+            Failure::Cancelled => JoinError::new(
+                JoinErrorKind::Cancelled(cell.cancelled_error()),
+                cell.origin(),
+            ),
             Failure::Context(error) => JoinError::new(JoinErrorKind::Context(error), cell.origin()),
             Failure::Panic(mut unseen) => match unseen.0.take() {
                 Some(unseen) => JoinError::panic(unseen.payload, cell.origin()),
@@ -279,7 +305,11 @@ impl Failure {
 impl Drop for UnseenPanic {
     fn drop(&mut self) {
         if let Some(unseen) = self.0.take() {
-            let Unseen { payload, task, exceptions } = *unseen;
+            let Unseen {
+                payload,
+                task,
+                exceptions,
+            } = *unseen;
             exceptions.report_unseen_panic(payload, task);
         }
     }
@@ -309,7 +339,8 @@ impl<F> TaskFuture<F> {
         let future = &mut self.future;
         // SAFETY: `finish` runs once, guarded by the cell's `is_done` in `poll` (which is not called again after it
         // returned `Ready`) and in `drop`. The future is dropped in place, as pinning demands.
-        let dropped = panic::catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(future) }));
+        let dropped =
+            panic::catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(future) }));
         if let Err(payload) = dropped {
             report_destructor(payload, cell, &self.scheduler);
         }
@@ -324,14 +355,20 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, cancelled: bool) 
     cell.let_go();
     for callback in cell.mark_done(cancelled) {
         let task = cell.to_ref();
-        scheduler.push(Ready::Callback(Handle::new(Box::new(move || callback(&task)), cell.location())));
+        scheduler.push(Ready::Callback(Handle::new(
+            Box::new(move || callback(&task)),
+            cell.location(),
+        )));
     }
 }
 
 #[cold]
 fn report_destructor(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) {
-    let context = ExceptionContext::new("a destructor panicked while the task's future was dropped");
-    scheduler.exceptions.report(context.with_panic(payload).with_task(cell.info()));
+    let context =
+        ExceptionContext::new("a destructor panicked while the task's future was dropped");
+    scheduler
+        .exceptions
+        .report(context.with_panic(payload).with_task(cell.info()));
 }
 
 /// A task that is killed, or was cancelled before its first step, never runs (again).
@@ -395,7 +432,11 @@ impl<F> Drop for TaskFuture<F> {
 // ----- spawning -----
 
 /// Starts a task.
-pub(super) fn spawn<F>(scheduler: &Rc<Scheduler>, options: TaskOptions, future: F) -> Joinable<F::Output>
+pub(super) fn spawn<F>(
+    scheduler: &Rc<Scheduler>,
+    options: TaskOptions,
+    future: F,
+) -> Joinable<F::Output>
 where
     F: Future + 'static,
 {
@@ -422,7 +463,11 @@ pub(super) unsafe fn spawn_unchecked<F: Future>(
     };
     // SAFETY: the future need not be `Send`, as the runnable is run and dropped on this thread only (see the file's
     // head); it need not be `'static`, by the caller's promise; `schedule` borrows nothing and is `Send + Sync`.
-    let (runnable, task) = unsafe { async_task::Builder::new().metadata(cell).spawn_unchecked(wrap, schedule) };
+    let (runnable, task) = unsafe {
+        async_task::Builder::new()
+            .metadata(cell)
+            .spawn_unchecked(wrap, schedule)
+    };
     admit(scheduler, runnable);
     task
 }
@@ -455,7 +500,11 @@ pub(crate) fn scoped<F: Future, E>(
     // SAFETY: `scope` lives in this frame, is not handed out, and finishes the task and drops the handle when the frame
     // is left, also by unwinding; whatever the future borrows outlives this call.
     let join = unsafe { spawn_unchecked(scheduler, options, future) };
-    let mut scope = Scope { scheduler, task: join.metadata().to_ref(), join: Some(join) };
+    let mut scope = Scope {
+        scheduler,
+        task: join.metadata().to_ref(),
+        join: Some(join),
+    };
     drive(&scope.task)?;
     Ok(scope.take_output())
 }
@@ -470,7 +519,9 @@ struct Scope<'a, T> {
 impl<T> Scope<'_, T> {
     fn take_output(&mut self) -> Option<Result<T, JoinError>> {
         let join = self.join.as_mut().filter(|_| self.task.is_finished())?;
-        let Poll::Ready(output) = Pin::new(join).poll(&mut Cx::from_waker(Waker::noop())) else { return None };
+        let Poll::Ready(output) = Pin::new(join).poll(&mut Cx::from_waker(Waker::noop())) else {
+            return None;
+        };
         self.join = None;
         Some(output.map_err(|failure| failure.into_join_error(self.task.cell())))
     }

@@ -59,7 +59,10 @@ thread_local! {
 
 impl Scheduler {
     pub(crate) fn new(notifier: Arc<dyn Notify>) -> Rc<Scheduler> {
-        let unused = UNUSED_INBOXES.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let unused = UNUSED_INBOXES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let inbox = unused.unwrap_or_else(|| Box::leak(Box::new(Inbox::new())));
         Rc::new(Scheduler {
             inbox,
@@ -75,12 +78,17 @@ impl Scheduler {
 
     /// Returns the scheduler of the loop that runs on this thread.
     pub(crate) fn current() -> Option<Rc<Scheduler>> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+        CURRENT
+            .try_with(|current| current.borrow().clone())
+            .ok()
+            .flatten()
     }
 
     /// Makes this the thread's scheduler until the guard is dropped.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        Entered { previous: CURRENT.with(|current| current.replace(Some(self.clone()))) }
+        Entered {
+            previous: CURRENT.with(|current| current.replace(Some(self.clone()))),
+        }
     }
 
     /// Appends to the queue.
@@ -104,7 +112,9 @@ impl Scheduler {
         for item in mail.drain(..) {
             self.push(match item {
                 Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
-                Mail::Callback(callback, location) => Ready::Callback(Handle::new(callback, location)),
+                Mail::Callback(callback, location) => {
+                    Ready::Callback(Handle::new(callback, location))
+                }
             });
         }
         self.mail.replace(mail);
@@ -170,7 +180,10 @@ impl Scheduler {
             crate::exception::drop_quietly(item);
         }
         drop(entered);
-        UNUSED_INBOXES.lock().unwrap_or_else(PoisonError::into_inner).push(self.inbox);
+        UNUSED_INBOXES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.inbox);
     }
 
     /// Runs the tasks that are queued (they are killed: they end) and drops the callbacks.

@@ -1,0 +1,144 @@
+//! The names that an expansion of `#[asyncio::main]` and `#[asyncio::test]` may use. Nobody else should.
+//!
+//! An expansion ends in `(&outcome).finish()`. Method resolution then picks [`Carry`] where the function's return type can
+//! hold a [`RunError`], and [`Report`] where it cannot: a choice that a generic function could not make.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::panic::Location;
+use std::pin::Pin;
+
+use crate::error::RunError;
+use crate::event_loop::EventLoop;
+use crate::runner::{IntoEventLoop, Runner, RunnerBuilder, run_and_close};
+use crate::signals::{SIGINT, SIGTERM, die_of};
+pub use crate::testing::{TestOptions, test, test_options};
+
+/// Begins the configuration of an entry point's runner.
+pub fn runner() -> RunnerBuilder {
+    Runner::builder()
+}
+
+/// Makes a factory that is called once into one that could be called again.
+pub fn factory<L: IntoEventLoop>(
+    factory: impl FnOnce() -> L + 'static,
+) -> impl FnMut() -> io::Result<EventLoop> {
+    let mut factory = Some(factory);
+    move || match factory.take() {
+        Some(factory) => factory().into_event_loop(),
+        None => Err(io::Error::other(
+            "the loop factory was used up by the first attempt",
+        )),
+    }
+}
+
+/// Pins a test's future in a box, so that one runner function is compiled per output type and not one per test.
+pub fn boxed<'a, F: Future + 'a>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + 'a>> {
+    Box::pin(future)
+}
+
+/// Runs the program's `main`.
+#[track_caller]
+pub fn main<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Output> {
+    let output = run_and_close(&builder.build(), future);
+    if let Err(error) = &output {
+        // The orderly shutdown is over: the process ends as the signal would have ended it, which its parent can see.
+        match error {
+            RunError::KeyboardInterrupt => die_of(SIGINT),
+            RunError::Terminated => die_of(SIGTERM),
+            _ => {}
+        }
+    }
+    Outcome::new(output, Kind::Main)
+}
+
+/// Runs the body of any other function.
+#[track_caller]
+pub fn function<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Output> {
+    Outcome::new(run_and_close(&builder.build(), future), Kind::Function)
+}
+
+/// What a run gave, to be turned into the function's return value.
+pub struct Outcome<T> {
+    output: Cell<Option<Result<T, RunError>>>,
+    kind: Kind,
+    caller: &'static Location<'static>,
+}
+
+/// What an error does that the return type cannot hold.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Printed, and exit status 1.
+    Main,
+    /// A panic, at the caller's place.
+    Function,
+}
+
+impl<T> Outcome<T> {
+    #[track_caller]
+    fn new(output: Result<T, RunError>, kind: Kind) -> Outcome<T> {
+        Outcome {
+            output: Cell::new(Some(output)),
+            kind,
+            caller: Location::caller(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn of_test(output: Result<T, RunError>) -> Outcome<T> {
+        Outcome::new(output, Kind::Function)
+    }
+
+    fn take(&self) -> Result<T, RunError> {
+        self.output
+            .take()
+            .expect("an expansion takes the outcome once (a bug of this crate)")
+    }
+}
+
+/// Ends an entry point whose return type can hold a [`RunError`].
+pub trait Carry {
+    /// The function's return type.
+    type Output;
+
+    /// Returns what the function returns.
+    #[track_caller]
+    fn finish(&self) -> Self::Output;
+}
+
+impl<T, E: From<RunError>> Carry for Outcome<Result<T, E>> {
+    type Output = Result<T, E>;
+
+    fn finish(&self) -> Result<T, E> {
+        self.take().unwrap_or_else(|error| Err(error.into()))
+    }
+}
+
+/// Ends any other entry point.
+pub trait Report {
+    /// The function's return type.
+    type Output;
+
+    /// Returns what the function returns, if it was computed.
+    #[track_caller]
+    fn finish(&self) -> Self::Output;
+}
+
+impl<T> Report for &Outcome<T> {
+    type Output = T;
+
+    #[track_caller]
+    fn finish(&self) -> T {
+        match (self.take(), self.kind) {
+            (Ok(value), _) => value,
+            (Err(error), Kind::Main) => {
+                let _ = writeln!(io::stderr(), "Error: {error}");
+                std::process::exit(1)
+            }
+            (Err(error), Kind::Function) => {
+                panic!("{error} (the function called at {})", self.caller)
+            }
+        }
+    }
+}

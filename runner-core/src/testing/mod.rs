@@ -1,0 +1,185 @@
+//! What `#[asyncio::test]` runs: each test on a loop of its own, in debug mode, without touching any signal.
+
+use std::future::Future;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::cancel::timeout;
+use crate::error::RunError;
+use crate::event_loop::{EventLoop, all_tasks};
+use crate::private::Outcome;
+use crate::runner::{IntoEventLoop, Runner};
+use crate::task::TaskRef;
+
+/// Where a test's future is kept.
+type BoxedTest<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Configures one test; written by the expansion of `#[asyncio::test]`.
+pub struct TestOptions {
+    debug: bool,
+    timeout: Option<Duration>,
+    virtual_time: bool,
+    /// The test is run once with each seed up to this one; 0 runs it once, first in, first out.
+    seeds: u64,
+    leftovers_error: bool,
+    loop_factory: Option<Box<dyn FnMut() -> io::Result<EventLoop>>>,
+    shutdown_timeout: Option<Duration>,
+}
+
+/// Returns the settings of a plain `#[asyncio::test]`.
+pub fn test_options() -> TestOptions {
+    TestOptions {
+        debug: true,
+        timeout: None,
+        virtual_time: false,
+        seeds: 0,
+        leftovers_error: false,
+        loop_factory: None,
+        shutdown_timeout: None,
+    }
+}
+
+impl TestOptions {
+    /// Switches debug mode, which is on in tests, on or off.
+    #[must_use]
+    pub fn debug(mut self, debug: bool) -> TestOptions {
+        self.debug = debug;
+        self
+    }
+
+    /// Fails the test, and names the tasks that are left, if it takes longer than this.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> TestOptions {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets the clock jump when nothing is ready.
+    #[must_use]
+    pub fn virtual_time(mut self, virtual_time: bool) -> TestOptions {
+        self.virtual_time = virtual_time;
+        self
+    }
+
+    /// Runs the test once with each of so many orders of what is ready.
+    #[must_use]
+    pub fn seeds(mut self, seeds: u64) -> TestOptions {
+        self.seeds = seeds;
+        self
+    }
+
+    /// Fails the test if it leaves tasks behind.
+    #[must_use]
+    pub fn leftovers_error(mut self, error: bool) -> TestOptions {
+        self.leftovers_error = error;
+        self
+    }
+
+    /// Sets what makes the loop.
+    #[must_use]
+    pub fn loop_factory<L: IntoEventLoop>(
+        mut self,
+        mut factory: impl FnMut() -> L + 'static,
+    ) -> TestOptions {
+        self.loop_factory = Some(Box::new(move || factory().into_event_loop()));
+        self
+    }
+
+    /// Limits the orderly shutdown after the test.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> TestOptions {
+        self.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    fn runner(&mut self, seed: u64) -> Runner {
+        let builder = Runner::builder().debug(self.debug).interrupt(false);
+        let builder = match self.shutdown_timeout {
+            Some(timeout) => builder.shutdown_timeout(timeout),
+            None => builder,
+        };
+        let virtual_time = self.virtual_time;
+        match self.loop_factory.take() {
+            Some(factory) => builder.loop_factory(factory),
+            None => builder.loop_factory(move || {
+                let event_loop = EventLoop::builder().seed(seed);
+                if virtual_time {
+                    event_loop.virtual_time().build()
+                } else {
+                    event_loop.build()
+                }
+            }),
+        }
+        .build()
+    }
+}
+
+/// Runs a test; `make` gives a fresh future for each seed.
+#[track_caller]
+pub fn test<'a, T>(
+    mut options: TestOptions,
+    mut make: impl FnMut() -> BoxedTest<'a, T>,
+) -> Outcome<T> {
+    Outcome::of_test(run_seeds(&mut options, &mut make))
+}
+
+fn run_seeds<'a, T>(
+    options: &mut TestOptions,
+    make: &mut dyn FnMut() -> BoxedTest<'a, T>,
+) -> Result<T, RunError> {
+    let mut seed = options.seeds.min(1);
+    loop {
+        let output = panic::catch_unwind(AssertUnwindSafe(|| run_once(options, make(), seed)));
+        let output = output.unwrap_or_else(|payload| {
+            if seed > 0 {
+                eprintln!("the test failed with seed {seed} of {}", options.seeds);
+            }
+            panic::resume_unwind(payload)
+        });
+        if seed >= options.seeds || output.is_err() {
+            return output;
+        }
+        seed += 1;
+    }
+}
+
+fn run_once<T>(
+    options: &mut TestOptions,
+    body: BoxedTest<'_, T>,
+    seed: u64,
+) -> Result<T, RunError> {
+    let runner = options.runner(seed);
+    let output = match options.timeout {
+        None => runner.run(body),
+        Some(limit) => runner.run(fail_after(limit, body)),
+    };
+    let leftovers = if options.leftovers_error {
+        runner.event_loop()?.all_tasks()
+    } else {
+        Vec::new()
+    };
+    let closed = runner.close();
+    assert!(
+        leftovers.is_empty(),
+        "the test left tasks behind:{}",
+        list(&leftovers)
+    );
+    closed?;
+    output
+}
+
+async fn fail_after<T>(limit: Duration, body: BoxedTest<'_, T>) -> T {
+    match timeout(limit, body).await {
+        Ok(value) => value,
+        Err(_timeout) => panic!(
+            "the test did not finish within {limit:?}; tasks:{}",
+            list(&all_tasks())
+        ),
+    }
+}
+
+fn list(tasks: &[TaskRef]) -> String {
+    tasks.iter().map(|task| format!("\n  {task:?}")).collect()
+}

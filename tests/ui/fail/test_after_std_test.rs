@@ -1,5 +1,0 @@
-#[test]
-#[asyncio::test]
-async fn case() {}
-
-fn main() {}
