@@ -266,10 +266,3 @@ pub(crate) fn drop_quietly<T>(value: T) {
         std::mem::forget(payload);
     }
 }
-
-/// Drops `value`, and reports under `message` if its destructor panics.
-pub(crate) fn drop_reporting<T>(value: T, report: impl FnOnce(Box<dyn Any + Send>)) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
-        report(payload);
-    }
-}

@@ -40,6 +40,9 @@
 //!
 //! This file knows neither loop nor runner nor ladder, only signals. It is the one place where they cost `unsafe`.
 
+#[cfg(unix)]
+mod subscribe;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -47,6 +50,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
+#[cfg(unix)]
+pub(crate) use subscribe::{Subscription, subscribe};
 #[cfg(unix)]
 use unix::{Action, on_signal, start_thread};
 
@@ -376,7 +381,7 @@ impl Doorbell {
                 }
             }
         }
-        start_thread(watch()).map(Doorbell::Socket)
+        start_thread("signals", watch()).map(Doorbell::Socket)
     }
 
     /// Wakes the watching thread. Runs inside of a signal handler.
@@ -462,6 +467,18 @@ mod unix {
             )
         }
 
+        /// The handler of signals that somebody listens to.
+        pub(super) fn subscribed() -> Action {
+            Action::new(
+                on_subscribed as *const () as libc::sighandler_t,
+                libc::SA_RESTART | libc::SA_ONSTACK,
+            )
+        }
+
+        pub(super) fn is_subscribed(&self) -> bool {
+            self.is_handler(on_subscribed as *const () as usize)
+        }
+
         fn new(handler: libc::sighandler_t, flags: libc::c_int) -> Action {
             // SAFETY: `sigaction` is plain C data, for which all zeroes is a value: no flags, empty mask. The system's
             // definition of the struct guarantees it.
@@ -516,8 +533,8 @@ mod unix {
         let mut old = Action::new(libc::SIG_DFL, 0);
         let new = new.map_or(ptr::null(), |action| ptr::from_ref(&action.0));
         // SAFETY: both pointers are null or point to a whole `sigaction` that lives for the call. The new handler is
-        // `on_signal`, which is async-signal-safe (see the file's header), or was in the kernel before: the
-        // constructors of `Action` allow no other.
+        // `on_signal` or `on_subscribed`, which are async-signal-safe (see the file's header, and `subscribe.rs`), or was
+        // in the kernel before: the constructors of `Action` allow no other.
         match unsafe { libc::sigaction(signal, new, &mut old.0) } {
             0 => Ok(old),
             _ => Err(io::Error::last_os_error()),
@@ -532,6 +549,11 @@ mod unix {
             Some(router) => router.deliver(signal),
             None => die_of(signal),
         }
+    }
+
+    /// The handler of every signal that somebody listens to.
+    extern "C" fn on_subscribed(signal: libc::c_int) {
+        super::subscribe::deliver(signal);
     }
 
     /// Sends `signal` to this thread, blocked or not. It is delivered before this returns.
@@ -561,23 +583,24 @@ mod unix {
     }
 
     /// Starts a thread that calls `react` for each ring of the returned bell.
-    pub(super) fn start_thread(mut react: impl FnMut() + Send + 'static) -> io::Result<UnixStream> {
+    pub(super) fn start_thread(
+        name: &str,
+        mut react: impl FnMut() + Send + 'static,
+    ) -> io::Result<UnixStream> {
         let (bell, mut ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
-        thread::Builder::new()
-            .name("signals".into())
-            .spawn(move || {
-                let mut rings = [0; 64];
-                loop {
-                    match ear.read(&mut rings) {
-                        // Rings that come together need one look: the word tells it all.
-                        Ok(1..) => contained(&mut react),
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        // The bell lives for ever, so this cannot be; the last press kills without this thread, too.
-                        Ok(0) | Err(_) => return,
-                    }
+        thread::Builder::new().name(name.into()).spawn(move || {
+            let mut rings = [0; 64];
+            loop {
+                match ear.read(&mut rings) {
+                    // Rings that come together need one look: the word tells it all.
+                    Ok(1..) => contained(&mut react),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    // The bell lives for ever, so this cannot be; the last press kills without this thread, too.
+                    Ok(0) | Err(_) => return,
                 }
-            })?;
+            }
+        })?;
         Ok(bell)
     }
 

@@ -126,6 +126,7 @@ impl<T> Timers<T> {
     }
 
     /// Returns how many timers there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

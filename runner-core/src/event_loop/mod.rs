@@ -9,6 +9,8 @@ mod builder;
 mod current;
 mod remote;
 mod run;
+#[cfg(unix)]
+mod signal_handlers;
 mod sources;
 mod spawn;
 mod time;
@@ -31,6 +33,7 @@ pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};
 pub(crate) use self::time::Timeout;
 pub use self::time::TimerHandle;
 
+use self::signal_handlers::SignalHandlers;
 use self::sources::Sources;
 use self::time::TimerEntry;
 use crate::driver::fork::ForkGuard;
@@ -89,6 +92,8 @@ pub(crate) struct LoopCore {
     epoch: Instant,
     /// The descriptors that are watched.
     sources: Sources,
+    /// See `add_signal_handler`.
+    signal_handlers: SignalHandlers,
     /// Storage for events, kept for reuse.
     events: RefCell<Events>,
     /// Entries run since time and I/O were last looked at.
@@ -320,6 +325,7 @@ impl LoopCore {
         let timers: Vec<TimerEntry> = self.timers.borrow_mut().drain().collect();
         timers.into_iter().for_each(crate::exception::drop_quietly);
         self.sources.close();
+        drop(self.signal_handlers.take());
         self.executor_shutdown.set(true);
         if let Some(executor) = self.executor.borrow_mut().take() {
             executor.begin_shutdown();

@@ -77,7 +77,15 @@ impl LoopHandle {
         &self,
         callback: impl FnOnce() + Send + 'static,
     ) -> Result<(), ClosedError> {
-        let mail = Mail::Callback(Box::new(callback), Location::caller());
+        self.call_soon_at(Location::caller(), callback)
+    }
+
+    pub(super) fn call_soon_at(
+        &self,
+        location: &'static Location<'static>,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<(), ClosedError> {
+        let mail = Mail::Callback(Box::new(callback), location);
         self.inbox
             .push(self.generation, mail)
             .map_err(|_returned| ClosedError)

@@ -207,10 +207,6 @@ impl Timeout {
         }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
     /// Completes once the deadline has passed.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else {

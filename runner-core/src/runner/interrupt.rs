@@ -107,10 +107,9 @@ impl Word {
         self.0 >> Word::RUN
     }
 
-    /// The next run, armed; it goes on with the presses of `before`, all of them answered.
-    fn next_run(self, before: Word) -> Word {
-        let run = self.run().wrapping_add(1) << Word::RUN;
-        Word(run | Word::ARMED | before.0 & (Word::ARMED - 1)).with_answered(before.presses())
+    /// The next run, armed, with no press.
+    fn next_run(self) -> Word {
+        Word(self.run().wrapping_add(1) << Word::RUN | Word::ARMED)
     }
 
     /// The run is over.
@@ -285,8 +284,6 @@ pub(crate) enum NotArmed {
 pub(crate) struct Armed {
     /// The way the signals take.
     router: &'static Router,
-    /// What was asked for; a paused run asks for the same again.
-    wanted: &'static [i32],
     /// Which of [`SIGNALS`] are claimed. Not all that were wanted: the ignored and the foreign ones are left alone.
     claimed: [bool; SIGNALS.len()],
 }
@@ -302,30 +299,6 @@ pub(crate) struct Presses {
     pub(crate) signal: Option<i32>,
 }
 
-/// An interrupted run between its end and its close, while the program's own code runs and signals do what they did
-/// before the run.
-pub(crate) struct Paused {
-    /// The ladder as the run left it.
-    word: Word,
-    /// The run's loop.
-    target: Option<Arc<dyn Interruptible>>,
-    /// What the run asked for.
-    wanted: &'static [i32],
-}
-
-/// Arms the ladder for one run: Ctrl-C and, with `terminate`, also SIGTERM.
-///
-/// `None` if this is not the main thread, if another run is armed (the first to arm wins), or if no signal is free; the
-/// run then goes without. [`try_arm`] says which.
-pub(crate) fn arm(target: Arc<dyn Interruptible>, terminate: bool) -> Option<Armed> {
-    let wanted: &[i32] = if terminate {
-        &[SIGINT, SIGTERM]
-    } else {
-        &[SIGINT]
-    };
-    try_arm(target, wanted).ok()
-}
-
 /// Arms the ladder for one run, with those of the `wanted` signals that are free.
 ///
 /// One of them suffices: a job that a script starts in the background ignores SIGINT, but may well want SIGTERM.
@@ -333,38 +306,27 @@ pub(crate) fn arm(target: Arc<dyn Interruptible>, terminate: bool) -> Option<Arm
 /// # Errors
 ///
 /// The run has to go without; nothing has changed.
-pub(crate) fn try_arm(
-    target: Arc<dyn Interruptible>,
-    wanted: &'static [i32],
-) -> Result<Armed, NotArmed> {
+pub(crate) fn try_arm(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<Armed, NotArmed> {
     if !signals::on_main_thread() {
         return Err(NotArmed::OtherThread);
     }
-    begin(target, wanted, Word::START)
+    begin(target, wanted)
 }
 
-/// Arms a run that goes on with the presses of `before`.
-fn begin(
-    target: Arc<dyn Interruptible>,
-    wanted: &'static [i32],
-    before: Word,
-) -> Result<Armed, NotArmed> {
+/// Arms on any thread.
+fn begin(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<Armed, NotArmed> {
     // Acquire: pairs with the Release in `end`; the last owner is done with the word and the slot.
     if OWNED.swap(true, Ordering::Acquire) {
         return Err(NotArmed::Taken);
     }
-    let armed = begin_owned(target, wanted, before);
+    let armed = begin_owned(target, wanted);
     if armed.is_err() {
         OWNED.store(false, Ordering::Release);
     }
     armed
 }
 
-fn begin_owned(
-    target: Arc<dyn Interruptible>,
-    wanted: &'static [i32],
-    before: Word,
-) -> Result<Armed, NotArmed> {
+fn begin_owned(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<Armed, NotArmed> {
     // Before the thread is started, which is for ever: most programs with handlers of their own never need it.
     if !wanted.iter().any(|&signal| signals::is_free(signal)) {
         return Err(NotArmed::NotFree);
@@ -373,13 +335,9 @@ fn begin_owned(
     // The order is the point: whom to wake, then the fresh count, and only then the signals that are counted. (CPython
     // resets the count last and so forgets a press in between.)
     TARGET.put(target);
-    WORD.store(look().next_run(before).0, Ordering::Release);
+    WORD.store(look().next_run().0, Ordering::Release);
     let claimed = SIGNALS.map(|signal| wanted.contains(&signal) && router.claim(signal));
-    let mut armed = Armed {
-        router,
-        wanted,
-        claimed,
-    };
+    let mut armed = Armed { router, claimed };
     if claimed.contains(&true) {
         return Ok(armed);
     }
@@ -428,21 +386,6 @@ impl Armed {
         word.into()
     }
 
-    /// Ends an interrupted run whose close comes later: until [`Paused::resume`] a press does what it did before the run,
-    /// and then the ladder goes on. The caller has reacted to all presses so far.
-    ///
-    /// A close that follows at once keeps the `Armed` instead; for the ladder it is the same run.
-    pub(crate) fn pause(mut self) -> Paused {
-        let (word, target) = self.end();
-        let wanted = self.wanted;
-        std::mem::forget(self);
-        Paused {
-            word,
-            target,
-            wanted,
-        }
-    }
-
     /// Gives the signals back and everything up, in the reverse order of `begin`.
     fn end(&mut self) -> (Word, Option<Arc<dyn Interruptible>>) {
         let ended = self.unhook();
@@ -483,29 +426,6 @@ impl Drop for Armed {
         if word.presses() > word.answered() {
             die_of(word.last().unwrap_or(SIGINT));
         }
-    }
-}
-
-impl Paused {
-    /// Returns the presses so far.
-    pub(crate) fn presses(&self) -> Presses {
-        self.word.into()
-    }
-
-    /// Arms the close. The signals are asked for anew: the program may have taken one over meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_arm`].
-    pub(crate) fn resume(self) -> Result<Armed, NotArmed> {
-        if !signals::on_main_thread() {
-            return Err(NotArmed::OtherThread);
-        }
-        let Some(target) = self.target else {
-            let error = io::Error::other("the run was paused in a forked child");
-            return Err(NotArmed::NoThread(error));
-        };
-        begin(target, self.wanted, self.word)
     }
 }
 

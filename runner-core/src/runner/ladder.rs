@@ -7,13 +7,15 @@
 use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal as _, Write as _};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::interrupt::{self, Armed, Interruptible};
+use super::interrupt::{self, Armed, Interruptible, NotArmed};
 use crate::driver::Notify;
 use crate::error::{CancelReason, RunError};
 use crate::event_loop::EventLoop;
+use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::inbox::Inbox;
-use crate::signals::SIGTERM;
+use crate::signals::{SIGINT, SIGTERM};
 use crate::task::TaskRef;
 use crate::task::scheduler::Mail;
 
@@ -39,7 +41,7 @@ struct Run {
 /// Wakes the loop from the signal's thread.
 struct Attention {
     inbox: &'static Inbox<Mail>,
-    notifier: std::sync::Arc<dyn Notify>,
+    notifier: Arc<dyn Notify>,
 }
 
 impl Interruptible for Attention {
@@ -70,8 +72,16 @@ impl Ladder {
             inbox: core.scheduler.inbox,
             notifier,
         };
-        if let Some(armed) = interrupt::arm(std::sync::Arc::new(attention), terminate) {
-            *self.run.armed.borrow_mut() = Some((armed, main.clone()));
+        let wanted: &[i32] = if terminate {
+            &[SIGINT, SIGTERM]
+        } else {
+            &[SIGINT]
+        };
+        match interrupt::try_arm(Arc::new(attention), wanted) {
+            Ok(armed) => *self.run.armed.borrow_mut() = Some((armed, main.clone())),
+            Err(NotArmed::NoThread(error)) => report_deafness(error),
+            // Not ours to handle: another thread, another runner, or the program itself does.
+            Err(NotArmed::OtherThread | NotArmed::Taken | NotArmed::NotFree) => {}
         }
     }
 
@@ -122,6 +132,14 @@ impl Run {
             self.abandoned.set(true);
         }
     }
+}
+
+/// The run goes on; signals do what they do by default.
+fn report_deafness(error: std::io::Error) {
+    let context = ExceptionContext::new(
+        "Ctrl-C will end the program without cleanup: the signal thread did not start",
+    );
+    write_to_stderr(&context.with_error(error));
 }
 
 fn reason(armed: &Armed) -> CancelReason {

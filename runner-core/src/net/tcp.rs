@@ -1,0 +1,430 @@
+//! TCP: listeners and streams.
+//!
+//! A connection is either returned or still in the system's queue, a byte either returned or still in the socket, also
+//! when the waiting task is cancelled. This file knows nothing about the loop, and of system calls only their names.
+
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as Cx, Poll, ready};
+use std::time::Duration;
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::addrs::{ToSocketAddrs, first_good};
+use super::socket;
+use super::split::{OwnedReadHalf, OwnedWriteHalf};
+use crate::event_loop::Direction;
+use crate::io::Async;
+use crate::sleep::sleep;
+
+/// How long `accept` waits before it reports that no descriptor is left: short enough to go on soon when one is given
+/// back, long enough that trying again and again costs nothing.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// A TCP socket that takes connections.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use asyncio::net::{TcpListener, TcpStream};
+/// use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+///
+/// asyncio::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let address = listener.local_addr()?;
+///     let server = asyncio::spawn(async move {
+///         let (mut stream, _peer) = listener.accept().await?;
+///         stream.write_all(b"welcome").await
+///     });
+///     let mut text = String::new();
+///     TcpStream::connect(address).await?.read_to_string(&mut text).await?;
+///     assert_eq!(text, "welcome");
+///     server.await?
+/// })
+/// .unwrap()
+/// .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    io: Async<std::net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens on `address`; port 0 lets the system choose, see [`local_addr`](TcpListener::local_addr).
+    ///
+    /// If it stands for several addresses, the first one that can be listened on is taken. The option `SO_REUSEADDR` is
+    /// set, so that a server can be started again at once.
+    ///
+    /// # Errors
+    ///
+    /// The system's, of the last address tried, and those of [`lookup_host`](super::lookup_host).
+    ///
+    /// # Panics
+    ///
+    /// When a name is looked up outside of a running loop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing stays behind.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        let listener = first_good(address, async |address| socket::listen(address)).await?;
+        Ok(TcpListener {
+            io: Async::from_nonblocking(listener),
+        })
+    }
+
+    /// Waits for a connection; returns it and the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// The system's. When it is short of descriptors or memory, the error is returned only after a pause of 100 ms: such an
+    /// error lasts, and a loop that accepts, logs the error and accepts again would otherwise take all of the processor. The
+    /// connections stay in the queue meanwhile. A connection that the peer gave up before it was accepted is no error.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait outside of a running loop.
+    ///
+    /// # Cancel safety
+    ///
+    /// No connection is lost: it is either returned, or still in the queue for the next call.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// `start_server` stops listening for one second when no descriptor is left, and tells the exception handler.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self.io.read_with(socket::accept).await {
+            Ok((stream, peer)) => Ok((TcpStream::from_nonblocking(stream), peer)),
+            Err(error) => {
+                if socket::is_exhausted(&error) {
+                    sleep(EXHAUSTED_PAUSE).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the address it listens on.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get_ref().local_addr()
+    }
+
+    /// Takes over a listener of the standard library and switches it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the mode cannot be switched.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener {
+            io: Async::new(listener)?,
+        })
+    }
+
+    /// Gives the listener back, still in non-blocking mode.
+    pub fn into_std(self) -> std::net::TcpListener {
+        self.io.into_inner()
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+/// A TCP connection, read and written through the traits of `futures-io`.
+///
+/// A reference can be read and written as well, so one task may read while another one writes; [`into_split`] makes
+/// halves that own what they use. Dropping the stream closes the connection.
+///
+/// # Cancel safety
+///
+/// One read or write that is cancelled while it waits has done nothing. What is built of several of them, as `read_exact`
+/// and `write_all`, may have done a part.
+///
+/// # Differences from asyncio
+///
+/// There is no buffer in between: `write` gives the bytes to the system, and waits while it takes no more. So there is no
+/// `drain` to forget, and nothing that is lost when the program ends. Wrap the stream in a buffered reader to read lines.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// use asyncio::net::{TcpListener, TcpStream};
+/// use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+///
+/// asyncio::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (mut server, _peer) = listener.accept().await?;
+///     client.write_all(b"ping").await?;
+///     let mut buffer = [0; 4];
+///     server.read_exact(&mut buffer).await?;
+///     assert_eq!(&buffer, b"ping");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap()
+/// .unwrap();
+/// ```
+///
+/// [`into_split`]: TcpStream::into_split
+#[derive(Debug)]
+pub struct TcpStream {
+    io: Async<std::net::TcpStream>,
+}
+
+impl TcpStream {
+    /// Connects to `address`; if it stands for several, to the first one that can be reached.
+    ///
+    /// # Errors
+    ///
+    /// The system's, of the last address tried, and those of [`lookup_host`](super::lookup_host).
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait outside of a running loop.
+    ///
+    /// # Cancel safety
+    ///
+    /// The attempt is given up, and its socket closed. The peer may have seen a connection that ends at once.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// The addresses are tried one after another; there is no `happy_eyeballs_delay`.
+    #[doc(alias = "open_connection")]
+    pub async fn connect(address: impl ToSocketAddrs) -> io::Result<TcpStream> {
+        first_good(address, TcpStream::connect_to).await
+    }
+
+    async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::from_nonblocking(socket::new_stream(address)?);
+        let mut has_begun = false;
+        let connect = |stream: &std::net::TcpStream| {
+            if std::mem::replace(&mut has_begun, true) {
+                socket::finish_connect(stream)
+            } else {
+                socket::begin_connect(stream, address)
+            }
+        };
+        stream.io.write_with(connect).await?;
+        Ok(stream)
+    }
+
+    fn from_nonblocking(stream: std::net::TcpStream) -> TcpStream {
+        TcpStream {
+            io: Async::from_nonblocking(stream),
+        }
+    }
+
+    /// Returns the address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get_ref().peer_addr()
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get_ref().local_addr()
+    }
+
+    /// Says whether small writes are sent at once (`TCP_NODELAY`), or may wait for more.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// asyncio sets it on every connection; here, as everywhere in Rust, it is off unless it is asked for.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.io.get_ref().set_nodelay(nodelay)
+    }
+
+    /// Returns whether small writes are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.io.get_ref().nodelay()
+    }
+
+    /// Ends one direction or both. The other end reads an end, and whoever waits on this one is woken.
+    ///
+    /// # Errors
+    ///
+    /// The system's; `NotConnected` if the connection has ended already.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.io.get_ref().shutdown(how)
+    }
+
+    /// Waits for bytes and copies them to `buffer`, but leaves them where they are: the next read finds them again.
+    ///
+    /// Returns how many there were; 0 at the end of what the peer sends.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait outside of a running loop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is consumed in any case.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.read_with(|stream| stream.peek(buffer)).await
+    }
+
+    /// Splits the stream into halves that two tasks can own.
+    ///
+    /// The connection is closed when both are dropped; dropping the writing half ends the writing direction.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Rc::new(self);
+        (
+            OwnedReadHalf::new(stream.clone()),
+            OwnedWriteHalf::new(stream),
+        )
+    }
+
+    /// Takes over a stream of the standard library and switches it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the mode cannot be switched.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        Ok(TcpStream {
+            io: Async::new(stream)?,
+        })
+    }
+
+    /// Gives the stream back, still in non-blocking mode.
+    pub fn into_std(self) -> std::net::TcpStream {
+        self.io.into_inner()
+    }
+
+    /// After a read: one that did not fill what it was given has emptied the socket, and the call that would find nothing
+    /// is saved. An end is not "nothing": it can be read again and again.
+    fn note_read(&self, length: usize, room: usize) {
+        if 0 < length && length < room {
+            self.io.set_drained(Direction::Read);
+        }
+    }
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+impl AsyncRead for &TcpStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let read = |mut stream: &std::net::TcpStream| stream.read(buffer);
+        let length = ready!(self.io.poll_with(Direction::Read, cx, read))?;
+        self.note_read(length, buffer.len());
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let read = |mut stream: &std::net::TcpStream| stream.read_vectored(buffers);
+        let length = ready!(self.io.poll_with(Direction::Read, cx, read))?;
+        self.note_read(length, buffers.iter().map(|buffer| buffer.len()).sum());
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for &TcpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let write = |mut stream: &std::net::TcpStream| stream.write(bytes);
+        self.io.poll_with(Direction::Write, cx, write)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = |mut stream: &std::net::TcpStream| stream.write_vectored(buffers);
+        self.io.poll_with(Direction::Write, cx, write)
+    }
+
+    /// Does nothing: every write goes to the system at once.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the writing direction; the other one stays open.
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.shutdown(Shutdown::Write) {
+            // The peer was faster: there is nothing left to end.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        })
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(cx, buffer)
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(cx)
+    }
+}
