@@ -21,7 +21,8 @@
 
 #![forbid(unsafe_code)]
 
-// The attributes write `::asyncio`, also in this crate's own tests.
+// The attributes write `::asyncio`, which also this crate's own tests have to find.
+#[allow(unused_extern_crates)]
 extern crate self as asyncio;
 
 #[doc(inline)]

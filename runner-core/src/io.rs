@@ -11,6 +11,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context as Cx, Poll};
 
+#[doc(no_inline)]
+pub use futures_io::{AsyncRead, AsyncWrite};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::event_loop::{Direction, Registration, running_loop};

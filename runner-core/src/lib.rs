@@ -24,6 +24,8 @@ pub mod io;
 mod sleep;
 
 mod cancel;
+mod generator;
+pub mod net;
 
 mod runner;
 
@@ -41,6 +43,7 @@ pub use event_loop::{
 };
 pub use exception::{ExceptionContext, TaskInfo};
 pub use executor::{ExecutorJob, to_thread, to_thread_with};
+pub use generator::{AsyncGenerator, Yielder, generator};
 pub use handle::Handle;
 pub use pool::{
     ExecutorReport, Job, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,

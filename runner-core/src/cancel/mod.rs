@@ -4,6 +4,7 @@
 //! and may await. Each file is one small future over the task's cancel state (`task/cell.rs`). Nothing here spawns.
 
 mod catch;
+pub(crate) mod delivery;
 mod finally;
 mod timeout;
 

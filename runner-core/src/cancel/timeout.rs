@@ -1,7 +1,6 @@
 //! `timeout`: a scope with a deadline, whose expiry is delivered like a cancellation.
 //!
-//! The counting is asyncio's (`timeouts.py`): the expiry is one request more on the task, withdrawn on the way out; if
-//! more requests are left than there were on entry, somebody else asked as well, and the cancellation is theirs.
+//! Of several timeouts and requests at the same time each claims only its own; see `delivery.rs`.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -11,10 +10,10 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 
 use super::catch::Scope;
-use crate::error::TimeoutError;
+use super::delivery::Delivery;
+use crate::error::{CancelReason, TimeoutError};
 use crate::event_loop::{Timeout as Deadline, running_loop};
-use crate::task::cell::TaskCell;
-use crate::task::raw::with_current;
+use crate::task::is_cancel_pending;
 
 /// Gives `future` at most `duration`, counted from when it first has to wait.
 ///
@@ -81,9 +80,8 @@ pin_project! {
         future: Option<F>,
         limit: Limit,
         scope: Scope,
-        state: State,
-        // The task's count of requests when this was first polled.
-        requests_at_entry: u32,
+        // Made at the first poll.
+        delivery: Option<Delivery>,
     }
 }
 
@@ -93,25 +91,13 @@ enum Limit {
     Armed(Deadline),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Not polled yet.
-    New,
-    Active,
-    /// The deadline has passed, and the request for it was made.
-    Expiring,
-    /// That request was withdrawn because somebody else's is under way as well.
-    Passed,
-}
-
 impl<F> Timeout<F> {
     fn new(future: F, limit: Limit) -> Timeout<F> {
         Timeout {
             future: Some(future),
             limit,
             scope: Scope::default(),
-            state: State::New,
-            requests_at_entry: 0,
+            delivery: None,
         }
     }
 }
@@ -130,80 +116,32 @@ impl Limit {
     }
 }
 
-/// What the task's cancel state says after the inner future has returned `Pending`.
-enum Verdict {
-    /// Nothing is under way that concerns this scope.
-    Wait,
-    /// The expiry came back out: nobody inside kept it.
-    Expired,
-}
-
-impl State {
-    /// Decides about a request that is pending while this timeout is expiring.
-    fn judge(&mut self, requests_at_entry: u32) -> Verdict {
-        with_current(|current| match current {
-            Some(cell) if *self == State::Expiring && cell.is_cancel_pending() => {
-                if cell.uncancel() <= requests_at_entry {
-                    cell.take_cancel();
-                    Verdict::Expired
-                } else {
-                    *self = State::Passed;
-                    Verdict::Wait
-                }
-            }
-            // A foreign executor: nothing can be delivered, the future is just dropped.
-            None if *self == State::Expiring => Verdict::Expired,
-            _ => Verdict::Wait,
-        })
-    }
-}
-
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, TimeoutError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if *this.state == State::New {
-            *this.state = State::Active;
-            *this.requests_at_entry =
-                with_current(|current| current.map_or(0, TaskCell::cancelling));
-        }
+        let delivery = this.delivery.get_or_insert_with(Delivery::enter);
         let outcome = loop {
             let Some(future) = this.future.as_mut().as_pin_mut() else {
                 panic!("`Timeout` was polled after it was done; await it only once");
             };
             if let Poll::Ready(value) = future.poll(cx) {
-                if *this.state == State::Expiring {
-                    // The code inside kept the expiry to itself: the request is withdrawn, the value is the result.
-                    with_current(|current| current.map(TaskCell::uncancel));
-                }
+                delivery.settle();
                 break Ok(value);
             }
-            if let Verdict::Expired = this.state.judge(*this.requests_at_entry) {
+            if delivery.came_back() {
                 break Err(TimeoutError);
             }
-            if *this.state != State::Active
-                || is_foreign_cancel_pending()
-                || !this.limit.poll_expired(cx)
-            {
+            // A request from outside comes first: the deadline can wait until that is settled.
+            if !delivery.is_idle() || is_cancel_pending() || !this.limit.poll_expired(cx) {
                 this.scope.wait(cx);
                 return Poll::Pending;
             }
-            *this.state = State::Expiring;
-            // Delivered by polling once more: scopes inside take it first.
-            with_current(|current| {
-                if let Some(cell) = current {
-                    cell.expire();
-                }
-            });
+            delivery.send(CancelReason::Deadline);
         };
         this.scope.leave();
         this.future.set(None);
         Poll::Ready(outcome)
     }
-}
-
-/// A request from outside comes first: the deadline can wait until that is settled.
-fn is_foreign_cancel_pending() -> bool {
-    with_current(|current| current.is_some_and(TaskCell::is_cancel_pending))
 }

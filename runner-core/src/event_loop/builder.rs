@@ -103,6 +103,7 @@ impl EventLoopBuilder {
             timers: RefCell::new(Timers::new()),
             timer_due: Cell::new(false),
             sources: Default::default(),
+            asyncgens: Default::default(),
             signal_handlers: Default::default(),
             events: RefCell::default(),
             since_look: Cell::new(0),

@@ -5,6 +5,7 @@
 //!
 //! The loop knows a task as a runnable with a cell, never as a future or an output, and nothing of signals or runners.
 
+mod asyncgens;
 mod builder;
 mod current;
 mod remote;
@@ -23,6 +24,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::asyncgens::CloseAsync;
 pub use self::builder::EventLoopBuilder;
 pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
@@ -33,6 +35,7 @@ pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};
 pub(crate) use self::time::Timeout;
 pub use self::time::TimerHandle;
 
+use self::asyncgens::AsyncGens;
 use self::signal_handlers::SignalHandlers;
 use self::sources::Sources;
 use self::time::TimerEntry;
@@ -92,6 +95,8 @@ pub(crate) struct LoopCore {
     epoch: Instant,
     /// The descriptors that are watched.
     sources: Sources,
+    /// Async generators that are under way.
+    asyncgens: AsyncGens,
     /// See `add_signal_handler`.
     signal_handlers: SignalHandlers,
     /// Storage for events, kept for reuse.
@@ -322,6 +327,7 @@ impl LoopCore {
             return;
         }
         self.scheduler.close();
+        self.abandon_asyncgens();
         let timers: Vec<TimerEntry> = self.timers.borrow_mut().drain().collect();
         timers.into_iter().for_each(crate::exception::drop_quietly);
         self.sources.close();

@@ -210,7 +210,8 @@ impl ToHost for str {
 }
 
 fn not_an_address(text: &str) -> io::Error {
-    let problem = format!("{text:?} is no address: expected a host and a port, as in `localhost:80`");
+    let problem =
+        format!("{text:?} is no address: expected a host and a port, as in `localhost:80`");
     io::Error::new(io::ErrorKind::InvalidInput, problem)
 }
 

@@ -69,7 +69,12 @@ pub(super) fn is_exhausted(error: &io::Error) -> bool {
 #[cfg(target_os = "linux")]
 fn new_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(family(address), SocketType::STREAM, flags, None)?)
+    Ok(rustix::net::socket_with(
+        family(address),
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
 }
 
 #[cfg(not(target_os = "linux"))]

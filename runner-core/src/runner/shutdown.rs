@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::time::{Duration, Instant};
 
+use crate::cancel::timeout_at;
 use crate::error::{CancelReason, RunError, panic_text};
 use crate::event_loop::EventLoop;
 use crate::exception::TaskInfo;
@@ -152,7 +153,7 @@ pub(super) fn shut_down(
         report: ShutdownReport::default(),
     };
     let mut failure = None;
-    for phase in [Phase::Tasks, Phase::Executor] {
+    for phase in [Phase::Tasks, Phase::AsyncGens, Phase::Executor] {
         match panic::catch_unwind(AssertUnwindSafe(|| shutdown.go_through(phase))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -177,6 +178,7 @@ pub(super) fn shut_down(
 #[derive(Clone, Copy)]
 enum Phase {
     Tasks,
+    AsyncGens,
     Executor,
 }
 
@@ -192,6 +194,7 @@ impl Shutdown<'_> {
     fn go_through(&mut self, phase: Phase) -> Result<(), RunError> {
         match phase {
             Phase::Tasks => self.cancel_tasks(),
+            Phase::AsyncGens => self.close_asyncgens(),
             Phase::Executor => self.stop_executor(),
         }
     }
@@ -234,7 +237,7 @@ impl Shutdown<'_> {
 
     fn ask_tasks_to_stop(&mut self, asked: &mut BTreeSet<u64>) {
         for task in self.event_loop.all_tasks().into_iter().rev() {
-            if asked.insert(task.id()) {
+            if !task.cell().is_background() && asked.insert(task.id()) {
                 self.report.cancelled.push(task.info());
                 task.cancel_for(CancelReason::Shutdown, None);
             }
@@ -254,6 +257,24 @@ impl Shutdown<'_> {
             );
         }
         write_to_stderr(&text);
+    }
+
+    /// Closes the async generators. Cut off at the deadline, they are dropped with the loop.
+    fn close_asyncgens(&mut self) -> Result<(), RunError> {
+        let closing = self.event_loop.shutdown_asyncgens();
+        match self.deadline {
+            None => self.event_loop.run_until_complete(closing),
+            Some(deadline) => {
+                let closed = self
+                    .event_loop
+                    .run_until_complete(timeout_at(deadline, closing))?;
+                if closed.is_err() {
+                    let text = "async generators did not finish closing in time";
+                    self.report.errors.push(text.to_owned());
+                }
+                Ok(())
+            }
+        }
     }
 
     fn stop_executor(&mut self) -> Result<(), RunError> {

@@ -56,6 +56,8 @@ const DONE: u8 = 1 << 2;
 const CANCELLED: u8 = 1 << 3;
 /// The loop is closing: the next poll drops the future whatever it says.
 const KILLED: u8 = 1 << 4;
+/// The loop's own work: the shutdown waits for it, but does not cancel it.
+const BACKGROUND: u8 = 1 << 5;
 
 /// What few tasks have, so that all the others pay one word for it.
 #[derive(Default)]
@@ -90,7 +92,7 @@ impl TaskCell {
             inbox,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             location: options.location,
-            flags: Cell::new(0),
+            flags: Cell::new(if options.background { BACKGROUND } else { 0 }),
             reason: Cell::new(CancelReason::User),
             requests: Cell::new(0),
             slot: Cell::new(u32::MAX),
@@ -185,6 +187,10 @@ impl TaskCell {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.has(CANCELLED)
+    }
+
+    pub(crate) fn is_background(&self) -> bool {
+        self.has(BACKGROUND)
     }
 
     pub(super) fn is_killed(&self) -> bool {
@@ -334,6 +340,8 @@ pub(crate) struct TaskOptions {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<String>,
     pub(crate) context: Option<Context>,
+    /// The loop's own work, which the shutdown does not cancel.
+    pub(crate) background: bool,
 }
 
 impl TaskOptions {
@@ -342,6 +350,7 @@ impl TaskOptions {
             location,
             name: None,
             context: None,
+            background: false,
         }
     }
 }

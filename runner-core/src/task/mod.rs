@@ -267,9 +267,9 @@ impl TaskCell {
         self.wake();
     }
 
-    /// Makes the request of a deadline that has passed, and wakes the scopes that may take it.
-    pub(crate) fn expire(&self) {
-        if self.request_cancel(CancelReason::Deadline, None) {
+    /// Makes a request from inside of the task's own poll, for the code below the caller, and wakes its scopes.
+    pub(crate) fn request_from_inside(&self, reason: CancelReason) {
+        if self.request_cancel(reason, None) {
             self.scope_wakers().into_iter().for_each(Waker::wake);
         }
     }
