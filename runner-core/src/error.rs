@@ -166,8 +166,6 @@ pub enum RunError {
     Context(ContextError),
     /// The event loop could not be made, or waiting for events failed.
     EventLoop(io::Error),
-    /// The future was done, but closing the runner failed afterwards.
-    Close(io::Error),
 }
 
 impl RunError {
@@ -213,7 +211,6 @@ impl fmt::Display for RunError {
             ),
             RunError::Context(error) => error.fmt(f),
             RunError::EventLoop(error) => write!(f, "the event loop failed: {error}"),
-            RunError::Close(error) => write!(f, "closing the runner failed: {error}"),
         }
     }
 }
@@ -223,7 +220,7 @@ impl Error for RunError {
         match self {
             RunError::Cancelled(error) => Some(error),
             RunError::Context(error) => Some(error),
-            RunError::EventLoop(error) | RunError::Close(error) => Some(error),
+            RunError::EventLoop(error) => Some(error),
             _ => None,
         }
     }
@@ -232,19 +229,41 @@ impl Error for RunError {
 /// What a [`JoinError`] tells about the task or job that it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    /// "task 'name'" or "executor job".
-    pub(crate) what: String,
+    pub(crate) subject: Subject,
     /// The line that spawned or submitted it.
     pub(crate) location: &'static Location<'static>,
 }
 
+/// Who failed. Put into words only when somebody reads them: most cancelled tasks nobody asks about.
+#[derive(Debug, Clone)]
+pub(crate) enum Subject {
+    /// A task with this number, and the name that it was given, if any.
+    Task { id: u64, name: Option<String> },
+    /// A task spawned from another thread.
+    RemoteTask,
+    /// A blocking job.
+    Job,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Task {
+                name: Some(name), ..
+            } => write!(f, "task '{name}'"),
+            Subject::Task { id, name: None } => write!(f, "task 'Task-{id}'"),
+            Subject::RemoteTask => f.write_str("remote task"),
+            Subject::Job => f.write_str("executor job"),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let location = self.location;
+        let (subject, location) = (&self.subject, self.location);
         write!(
             f,
-            "{} (spawned at {}:{}:{})",
-            self.what,
+            "{subject} (spawned at {}:{}:{})",
             location.file(),
             location.line(),
             location.column()

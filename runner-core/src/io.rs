@@ -118,15 +118,15 @@ impl<T: AsFd> Async<T> {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));
-        let state = &self.registration()?.state;
+        let registration = self.registration()?;
         loop {
-            std::task::ready!(state.poll_ready(direction, cx))?;
+            std::task::ready!(registration.poll_ready(direction, cx))?;
             // What the loop remembers is that an operation is worth trying; whether it would succeed, only the system
             // knows, and asking consumes nothing.
             if is_ready_now(self.get_ref().as_fd(), direction)? {
                 return Poll::Ready(Ok(()));
             }
-            state.set_blocked(direction);
+            registration.state.set_blocked(direction);
         }
     }
 
@@ -176,7 +176,7 @@ impl<T: AsFd> Async<T> {
         std::task::ready!(spend_budget(cx));
         loop {
             if let Some(registration) = self.registration.get() {
-                std::task::ready!(registration.state.poll_ready(direction, cx))?;
+                std::task::ready!(registration.poll_ready(direction, cx))?;
             }
             match operation(self.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

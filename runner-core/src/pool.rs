@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use async_task::{FallibleTask, Runnable};
 
-use crate::error::{JoinError, JoinErrorKind, Origin};
+use crate::error::{JoinError, JoinErrorKind, Origin, Subject};
 
 /// How long a worker stays without work.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -425,7 +425,7 @@ impl<T> Job<T> {
 
     fn error(&self, kind: JoinErrorKind) -> JoinError {
         let origin = Origin {
-            what: String::from("executor job"),
+            subject: Subject::Job,
             location: self.location,
         };
         JoinError::new(kind, origin)

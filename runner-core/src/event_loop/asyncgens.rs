@@ -68,7 +68,8 @@ impl LoopCore {
             if let Some(generator) = finalizing.generator.clone() {
                 generator.close().await;
             }
-            finalizing.generator = None;
+            // Through: nothing is left for the loop's end.
+            drop(finalizing.generator.take());
         };
         let options = TaskOptions {
             name: Some("aclose".to_owned()),
@@ -76,6 +77,14 @@ impl LoopCore {
             ..TaskOptions::at(Location::caller())
         };
         drop(Task::spawn(&self.scheduler, options, close));
+    }
+
+    /// Returns `true` if there is a generator to close or to wait for.
+    pub(crate) fn has_asyncgens(&self) -> bool {
+        let asyncgens = &self.asyncgens;
+        !asyncgens.live.borrow().is_empty()
+            || !asyncgens.orphans.borrow().is_empty()
+            || asyncgens.finalizing.get() > 0
     }
 
     /// The next one to close at the loop's end: orphans first, then what lives, latest first.

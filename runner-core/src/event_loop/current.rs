@@ -104,10 +104,12 @@ pub fn set_event_loop(event_loop: impl Into<Option<EventLoop>>) {
     drop(previous);
 }
 
-/// Makes `event_loop` the running one until the guard is dropped.
+/// Makes `event_loop` the running one until the guard is dropped. A thread that is ending, and whose loop is closed by the
+/// destructor of a thread-local variable, goes without.
 pub(super) fn enter(event_loop: &EventLoop) -> Entered {
+    let previous = RUNNING.try_with(|running| running.replace(Some(event_loop.clone())));
     Entered {
-        previous: RUNNING.with(|running| running.replace(Some(event_loop.clone()))),
+        previous: previous.ok().flatten(),
     }
 }
 

@@ -305,12 +305,12 @@ impl LoopCore {
         self.closed.get()
     }
 
+    /// While the loop is just being closed, destructors may still schedule: what they schedule is dropped unrun.
     #[track_caller]
     fn refuse_if_closed(&self) {
-        assert!(
-            !self.is_closed(),
-            "Event loop is closed; make a new one, or use the loop before it is closed"
-        );
+        if self.is_closed() && self.scheduler.inbox_is_closed() {
+            panic!("Event loop is closed; make a new one, or use the loop before it is closed");
+        }
     }
 
     /// Runs `f` on the driver. Nothing that `f` calls may come back here.
@@ -377,6 +377,11 @@ impl LoopCore {
         self.executor_shutdown.set(true);
         let executor = self.executor.borrow().clone();
         executor.inspect(ThreadPoolExecutor::begin_shutdown)
+    }
+
+    /// Returns `true` if the default executor was used, or set.
+    pub(crate) fn has_executor(&self) -> bool {
+        self.executor.borrow().is_some()
     }
 
     pub(crate) fn replace_executor(&self, executor: ThreadPoolExecutor) {

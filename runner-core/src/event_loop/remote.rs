@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Cx, Poll, Waker};
 
 use super::running_loop;
-use crate::error::{CancelReason, CancelledError, JoinError, JoinErrorKind, Origin};
+use crate::error::{CancelReason, CancelledError, JoinError, JoinErrorKind, Origin, Subject};
 use crate::inbox::Inbox;
 use crate::task::Task;
 use crate::task::cell::TaskOptions;
@@ -225,7 +225,7 @@ impl<T> Drop for End<T> {
         let cancelled =
             CancelledError::new(CancelReason::Shutdown, Some("Event loop is closed".into()));
         let origin = Origin {
-            what: "remote task".into(),
+            subject: Subject::RemoteTask,
             location: self.location,
         };
         self.shared.finish(Err(JoinError::new(

@@ -266,6 +266,22 @@ impl Registration {
         })
     }
 
+    /// Waits for an operation to be worth trying, if this is the loop that would tell.
+    pub(crate) fn poll_ready(&self, direction: Direction, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        let polled = self.state.poll_ready(direction, cx);
+        if polled.is_pending() && !self.is_of_running_loop() {
+            return Poll::Ready(Err(io::Error::other(
+                "the I/O object belongs to another event loop: use it in the loop in which it was first awaited",
+            )));
+        }
+        polled
+    }
+
+    fn is_of_running_loop(&self) -> bool {
+        super::try_running_loop()
+            .is_some_and(|running| std::ptr::eq(self.core.as_ptr(), Rc::as_ptr(running.core())))
+    }
+
     /// Takes the source out of the loop, while its descriptor is still open.
     pub(crate) fn remove(&self, source: BorrowedFd<'_>) {
         if let Some(core) = self.core.upgrade() {

@@ -95,10 +95,7 @@ impl EventLoop {
 
     #[track_caller]
     fn start<F: Future + 'static>(&self, options: TaskOptions, future: F) -> Task<F::Output> {
-        // A loop that is just being closed refuses by ending the task; see `Scheduler::close`.
-        if self.is_closed() && self.core().scheduler.inbox_is_closed() {
-            panic!("Event loop is closed; spawn on a loop that is open");
-        }
+        self.core().refuse_if_closed();
         Task::spawn(&self.core().scheduler, options, future)
     }
 }

@@ -4,7 +4,6 @@
 //! are ready at that point. asyncio polls once per turn even when busy; here a busy loop looks at the system only once per
 //! [`LOOK_INTERVAL`] entries, which bounds the delay of an event just as well and makes a task switch cost no system call.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -144,12 +143,14 @@ impl LoopCore {
         }
     }
 
-    /// Runs a callback in its context; a panic goes to the exception handler, and the loop goes on.
-    pub(super) fn run_callback(&self, handle: &Handle) {
+    /// Runs a callback in its context; a panic goes to the exception handler, in the same context, and the loop goes on.
+    fn run_callback(&self, handle: &Handle) {
         let Some((callback, snapshot)) = handle.take() else {
             return;
         };
-        if let Err(payload) = call_in(snapshot, callback) {
+        let snapshot = Cell::new(snapshot);
+        let _entered = Snapshot::enter(&snapshot, Identity::Unassigned);
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(callback)) {
             let context = ExceptionContext::new("Exception in callback").with_panic(payload);
             self.scheduler
                 .exceptions
@@ -181,12 +182,6 @@ impl LoopCore {
         self.shuffle.set(state);
         (state % bound as u64) as usize
     }
-}
-
-fn call_in(snapshot: Snapshot, callback: Box<dyn FnOnce()>) -> Result<(), Box<dyn Any + Send>> {
-    let snapshot = Cell::new(snapshot);
-    let _entered = Snapshot::enter(&snapshot, Identity::Unassigned);
-    panic::catch_unwind(AssertUnwindSafe(callback))
 }
 
 fn report_if_slow(taken: Duration, limit: Duration, description: &str) {

@@ -261,6 +261,9 @@ impl Shutdown<'_> {
 
     /// Closes the async generators. Cut off at the deadline, they are dropped with the loop.
     fn close_asyncgens(&mut self) -> Result<(), RunError> {
+        if !self.event_loop.core().has_asyncgens() {
+            return Ok(());
+        }
         let closing = self.event_loop.shutdown_asyncgens();
         match self.deadline {
             None => self.event_loop.run_until_complete(closing),
@@ -278,6 +281,9 @@ impl Shutdown<'_> {
     }
 
     fn stop_executor(&mut self) -> Result<(), RunError> {
+        if !self.event_loop.core().has_executor() {
+            return Ok(());
+        }
         let limit = match self.deadline {
             _ if self.hurried => Duration::ZERO,
             Some(deadline) => deadline

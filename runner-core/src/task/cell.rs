@@ -15,7 +15,7 @@ use std::task::Waker;
 use super::TaskRef;
 use super::scheduler::Mail;
 use crate::context::{Context, Snapshot};
-use crate::error::{CancelReason, CancelledError, Origin};
+use crate::error::{CancelReason, CancelledError, Origin, Subject};
 use crate::exception::TaskInfo;
 use crate::inbox::Inbox;
 
@@ -160,8 +160,9 @@ impl TaskCell {
     }
 
     pub(crate) fn origin(&self) -> Origin {
+        let name = self.peek_extra(|extra| extra.name.clone()).flatten();
         Origin {
-            what: format!("task '{}'", self.name()),
+            subject: Subject::Task { id: self.id, name },
             location: self.location,
         }
     }

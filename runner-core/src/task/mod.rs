@@ -57,8 +57,9 @@ pub struct Task<T> {
     task: TaskRef,
     /// A cancellation of the awaiting task was passed on, so that its result is that of the awaiting task as well.
     forwarded: Option<CancelledError>,
-    /// The child ended by the cancellation that was passed on; it is being raised in the awaiting task.
-    raised: bool,
+    /// The task ended by the cancellation that was passed on: it is raised in the awaiting task, and this is what is
+    /// returned should somebody await again after that was caught.
+    raised: Option<JoinError>,
 }
 
 /// A reference to a task that does not know its output: what [`current_task`] and [`all_tasks`](crate::all_tasks) give.
@@ -107,7 +108,7 @@ impl<T> Task<T> {
             join: Some(join),
             task,
             forwarded: None,
-            raised: false,
+            raised: None,
         }
     }
 
@@ -122,7 +123,7 @@ impl<T> Task<T> {
         };
         let output = std::task::ready!(Pin::new(join).poll(cx));
         self.join = None;
-        Poll::Ready(output.map_err(|failure| failure.into_join_error(self.task.cell())))
+        Poll::Ready(raw::received(output, self.task.cell()))
     }
 }
 
@@ -287,19 +288,22 @@ impl<T> Future for Task<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.raised {
+        if is_cancel_pending() && this.raised.is_some() {
             return Poll::Pending;
+        }
+        if let Some(error) = this.raised.take() {
+            return Poll::Ready(Err(error));
         }
         this.refuse_to_await_itself();
         this.forward_cancel();
         let output = std::task::ready!(this.poll_output(cx));
-        match (&output, this.forwarded.take()) {
+        match (output, this.forwarded.take()) {
             (Err(error), Some(request)) if error.is_cancelled() => {
-                this.raised = true;
+                this.raised = Some(error);
                 with_current(|current| current.map(|current| current.raise(request)));
                 Poll::Pending
             }
-            _ => Poll::Ready(output),
+            (output, _) => Poll::Ready(output),
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::inbox::Inbox;
 pub(crate) type Runnable = async_task::Runnable<TaskCell>;
 
 /// `async-task`'s handle of one of our tasks.
-pub(super) type Joinable<T> = async_task::Task<Result<T, Failure>, TaskCell>;
+pub(super) type Joinable<T> = async_task::Task<Result<Kept<T>, Failure>, TaskCell>;
 
 /// A runnable on its way from another thread to its loop.
 pub(crate) struct Parcel(Runnable);
@@ -258,6 +258,46 @@ impl Drop for Polling<'_> {
 
 // ----- the future wrapper -----
 
+/// A task's value while it waits to be received.
+///
+/// `async-task` drops a value that nobody will receive, and aborts the process if that panics: here the panic ends.
+pub(super) struct Kept<T>(Option<T>);
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                report_lost_value(payload);
+            }
+        }
+    }
+}
+
+#[cold]
+fn report_lost_value(payload: Box<dyn Any + Send>) {
+    let exceptions = Scheduler::current()
+        .map(|scheduler| scheduler.exceptions.clone())
+        .unwrap_or_default();
+    let context = ExceptionContext::new(
+        "a destructor panicked while a task's value was dropped that nobody received",
+    );
+    exceptions.report(context.with_panic(payload));
+}
+
+/// Hands a task's output to the one who joins it.
+pub(super) fn received<T>(
+    output: Result<Kept<T>, Failure>,
+    cell: &TaskCell,
+) -> Result<T, JoinError> {
+    match output {
+        Ok(mut kept) => match kept.0.take() {
+            Some(value) => Ok(value),
+            None => unreachable!("a value is taken only here, by value"),
+        },
+        Err(failure) => Err(failure.into_join_error(cell)),
+    }
+}
+
 /// Why a task has no value. Turned into a [`JoinError`] when somebody asks, and reported when nobody does.
 pub(crate) enum Failure {
     Cancelled,
@@ -271,6 +311,8 @@ pub(crate) struct UnseenPanic(Option<Box<Unseen>>);
 struct Unseen {
     payload: Box<dyn Any + Send>,
     task: TaskInfo,
+    /// The task's context, in which the handler is called.
+    context: Snapshot,
     exceptions: Rc<ExceptionSink>,
 }
 
@@ -281,13 +323,14 @@ impl Failure {
         Failure::Panic(UnseenPanic(Some(Box::new(Unseen {
             payload,
             task: cell.info(),
+            context: Snapshot::current(),
             exceptions,
         }))))
     }
 
     /// Hands the failure to the one who joins the task.
     #[cold]
-    pub(super) fn into_join_error(self, cell: &TaskCell) -> JoinError {
+    fn into_join_error(self, cell: &TaskCell) -> JoinError {
         match self {
             Failure::Cancelled => JoinError::new(
                 JoinErrorKind::Cancelled(cell.cancelled_error()),
@@ -305,12 +348,11 @@ impl Failure {
 impl Drop for UnseenPanic {
     fn drop(&mut self) {
         if let Some(unseen) = self.0.take() {
-            let Unseen {
-                payload,
-                task,
-                exceptions,
-            } = *unseen;
-            exceptions.report_unseen_panic(payload, task);
+            let context = Cell::new(unseen.context);
+            let _entered = Snapshot::enter(&context, Identity::Task(unseen.task.id()));
+            unseen
+                .exceptions
+                .report_unseen_panic(unseen.payload, unseen.task);
         }
     }
 }
@@ -377,7 +419,7 @@ fn must_not_run(cell: &TaskCell) -> bool {
 }
 
 impl<F: Future> Future for TaskFuture<F> {
-    type Output = Result<F::Output, Failure>;
+    type Output = Result<Kept<F::Output>, Failure>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
         // SAFETY: the future is not moved: it is polled through a pin and dropped in place.
@@ -408,7 +450,7 @@ impl<F: Future> Future for TaskFuture<F> {
                 }
                 Err(Failure::Cancelled)
             }
-            Ok(Poll::Ready(value)) => Ok(value),
+            Ok(Poll::Ready(value)) => Ok(Kept(Some(value))),
             Err(payload) => Err(Failure::panic(payload, cell, &this.scheduler)),
         };
         this.finish(matches!(output, Err(Failure::Cancelled)));
@@ -523,7 +565,7 @@ impl<T> Scope<'_, T> {
             return None;
         };
         self.join = None;
-        Some(output.map_err(|failure| failure.into_join_error(self.task.cell())))
+        Some(received(output, self.task.cell()))
     }
 }
 

@@ -84,10 +84,12 @@ impl Scheduler {
             .flatten()
     }
 
-    /// Makes this the thread's scheduler until the guard is dropped.
+    /// Makes this the thread's scheduler until the guard is dropped. A thread that is ending goes without; wake-ups then
+    /// take the way through the inbox.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        let previous = CURRENT.try_with(|current| current.replace(Some(self.clone())));
         Entered {
-            previous: CURRENT.with(|current| current.replace(Some(self.clone()))),
+            previous: previous.ok().flatten(),
         }
     }
 
