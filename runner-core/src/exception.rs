@@ -221,15 +221,24 @@ impl ExceptionSink {
 
     /// Reports a task's panic that nobody retrieved.
     pub(crate) fn report_unseen_panic(&self, payload: Box<dyn Any + Send>, task: TaskInfo) {
-        let message = match *self.during_shutdown.borrow() {
-            Some(_) => "unhandled exception during asyncio.run() shutdown",
-            None => "Task exception was never retrieved",
-        };
-        self.report(
-            ExceptionContext::new(message)
-                .with_panic(payload)
-                .with_task(task),
-        );
+        let context = ExceptionContext::new("Task exception was never retrieved");
+        self.report(context.with_panic(payload).with_task(task));
+    }
+
+    /// Reports the panic of a task that is being shut down, whether somebody retrieves it or not; `false` if no shutdown
+    /// is under way. The payload stays for the one who may retrieve it.
+    pub(crate) fn report_shutdown_panic(
+        &self,
+        payload: &(dyn Any + Send),
+        task: impl FnOnce() -> TaskInfo,
+    ) -> bool {
+        if self.during_shutdown.borrow().is_none() {
+            return false;
+        }
+        let text: Box<dyn Any + Send> = Box::new(panic_text(payload).to_owned());
+        let context = ExceptionContext::new("unhandled exception during asyncio.run() shutdown");
+        self.report(context.with_panic(text).with_task(task()));
+        true
     }
 
     /// Reports to the program's handler, or to stderr if there is none or if it panics.

@@ -130,7 +130,7 @@ impl EventLoop {
         }
     }
 
-    /// Runs turns as long as `condition` holds and `deadline` has not passed.
+    /// Runs turns as long as `condition` holds and `deadline` has not passed, whoever calls `stop` meanwhile.
     pub(crate) fn run_while(
         &self,
         deadline: Option<Instant>,
@@ -138,6 +138,7 @@ impl EventLoop {
     ) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
         while condition() && deadline.is_none_or(|deadline| self.core().now() < deadline) {
+            self.core().stopping.set(false);
             self.core()
                 .turn(true, deadline)
                 .map_err(RunError::EventLoop)?;

@@ -230,6 +230,20 @@ impl Shutdown<'_> {
         Ok(())
     }
 
+    /// Runs a phase that is a future; a survivor that calls `stop` does not cut it short.
+    fn run_to_its_end<T: 'static>(
+        &self,
+        phase: impl Future<Output = T> + 'static,
+    ) -> Result<T, RunError> {
+        let mut phase = Box::pin(phase);
+        loop {
+            match self.event_loop.run_until_complete(phase.as_mut()) {
+                Err(RunError::Stopped) => {}
+                output => return output,
+            }
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| self.event_loop.time() >= deadline)
@@ -266,7 +280,7 @@ impl Shutdown<'_> {
         }
         let closing = self.event_loop.shutdown_asyncgens();
         match self.deadline {
-            None => self.event_loop.run_until_complete(closing),
+            None => self.run_to_its_end(closing),
             Some(deadline) => {
                 let closed = self
                     .event_loop
@@ -292,7 +306,7 @@ impl Shutdown<'_> {
             None => EXECUTOR_TIMEOUT,
         };
         let shutdown = self.event_loop.shutdown_default_executor(limit);
-        let jobs = self.event_loop.run_until_complete(shutdown)?;
+        let jobs = self.run_to_its_end(shutdown)?;
         self.report.abandoned_jobs = jobs.iter().map(AbandonedJob::new).collect();
         self.name_abandoned_jobs(limit);
         Ok(())

@@ -27,7 +27,7 @@ use super::cell::{TaskCell, TaskOptions};
 use super::scheduler::{Mail, Ready, Scheduler, push_local};
 use crate::context::{EnterGuard, Entered, Identity, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
-use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo};
+use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 
@@ -310,6 +310,8 @@ pub(crate) struct UnseenPanic(Option<Box<Unseen>>);
 
 struct Unseen {
     payload: Box<dyn Any + Send>,
+    /// The shutdown has reported it already.
+    is_reported: bool,
     task: TaskInfo,
     /// The task's context, in which the handler is called.
     context: Snapshot,
@@ -319,12 +321,15 @@ struct Unseen {
 impl Failure {
     #[cold]
     fn panic(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) -> Failure {
-        let exceptions = scheduler.exceptions.clone();
+        let is_reported = scheduler
+            .exceptions
+            .report_shutdown_panic(&*payload, || cell.info());
         Failure::Panic(UnseenPanic(Some(Box::new(Unseen {
             payload,
+            is_reported,
             task: cell.info(),
             context: Snapshot::current(),
-            exceptions,
+            exceptions: scheduler.exceptions.clone(),
         }))))
     }
 
@@ -350,9 +355,13 @@ impl Drop for UnseenPanic {
         if let Some(unseen) = self.0.take() {
             let context = Cell::new(unseen.context);
             let _entered = Snapshot::enter(&context, Identity::Task(unseen.task.id()));
-            unseen
-                .exceptions
-                .report_unseen_panic(unseen.payload, unseen.task);
+            if unseen.is_reported {
+                drop_quietly(unseen.payload);
+            } else {
+                unseen
+                    .exceptions
+                    .report_unseen_panic(unseen.payload, unseen.task);
+            }
         }
     }
 }
