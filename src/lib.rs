@@ -37,3 +37,14 @@ pub mod runner {
     #[doc(inline)]
     pub use runner_macros::{main, test};
 }
+
+/// The texts' examples, compiled and run by `cargo test`.
+#[cfg(doctest)]
+mod texts {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/cancellation.md")]
+    struct Cancellation;
+    #[doc = include_str!("../docs/shutdown.md")]
+    struct Shutdown;
+}

@@ -19,19 +19,21 @@ mod task;
 
 mod event_loop;
 
-mod executor;
 pub mod io;
 mod sleep;
 
 mod cancel;
+
+mod executor;
 mod generator;
 pub mod net;
 
 mod runner;
 
+mod testing;
+
 #[doc(hidden)]
 pub mod private;
-mod testing;
 
 pub use cancel::{CatchCancelled, Timeout, catch_cancelled, finally, timeout, timeout_at};
 pub use context::{Context, ContextVar, Token, copy_context};

@@ -13,7 +13,8 @@ use crate::error::RunError;
 use crate::event_loop::EventLoop;
 use crate::runner::{IntoEventLoop, Runner, RunnerBuilder, run_and_close};
 use crate::signals::{SIGINT, SIGTERM, die_of};
-pub use crate::testing::{TestOptions, test, test_options};
+use crate::testing::BoxedTest;
+pub use crate::testing::{TestOptions, test_options};
 
 /// Begins the configuration of an entry point's runner.
 pub fn runner() -> RunnerBuilder {
@@ -42,21 +43,30 @@ pub fn boxed<'a, F: Future + 'a>(future: F) -> Pin<Box<dyn Future<Output = F::Ou
 #[track_caller]
 pub fn main<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Output> {
     let output = run_and_close(&builder.build(), future);
-    if let Err(error) = &output {
-        // The orderly shutdown is over: the process ends as the signal would have ended it, which its parent can see.
-        match error {
-            RunError::KeyboardInterrupt => die_of(SIGINT),
-            RunError::Terminated => die_of(SIGTERM),
-            _ => {}
-        }
-    }
+    die_if_interrupted(&output);
     Outcome::new(output, Kind::Main)
+}
+
+/// After an interrupt, once the orderly shutdown is over, the process ends as the signal would have ended it, which its
+/// parent can see.
+fn die_if_interrupted<T>(output: &Result<T, RunError>) {
+    match output {
+        Err(RunError::KeyboardInterrupt) => die_of(SIGINT),
+        Err(RunError::Terminated) => die_of(SIGTERM),
+        _ => {}
+    }
 }
 
 /// Runs the body of any other function.
 #[track_caller]
 pub fn function<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Output> {
     Outcome::new(run_and_close(&builder.build(), future), Kind::Function)
+}
+
+/// Runs a test; `make` gives a fresh future for each seed.
+#[track_caller]
+pub fn test<'a, T>(options: TestOptions, make: impl FnMut() -> BoxedTest<'a, T>) -> Outcome<T> {
+    Outcome::new(crate::testing::test(options, make), Kind::Function)
 }
 
 /// What a run gave, to be turned into the function's return value.
@@ -83,11 +93,6 @@ impl<T> Outcome<T> {
             kind,
             caller: Location::caller(),
         }
-    }
-
-    #[track_caller]
-    pub(crate) fn of_test(output: Result<T, RunError>) -> Outcome<T> {
-        Outcome::new(output, Kind::Function)
     }
 
     fn take(&self) -> Result<T, RunError> {
@@ -130,7 +135,9 @@ impl<T> Report for &Outcome<T> {
 
     #[track_caller]
     fn finish(&self) -> T {
-        match (self.take(), self.kind) {
+        let output = self.take();
+        die_if_interrupted(&output);
+        match (output, self.kind) {
             (Ok(value), _) => value,
             (Err(error), Kind::Main) => {
                 let _ = writeln!(io::stderr(), "Error: {error}");

@@ -7,6 +7,8 @@
 //! token streams, `check` judges them, `fallback` makes the best of a function with mistakes, `expand` writes the
 //! result. None of them names `proc_macro`, so all of them are tested like any other code.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod check;
 mod duration;

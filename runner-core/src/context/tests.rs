@@ -1,3 +1,5 @@
+//! Context variables: the rules of semantics 1.9 that concern the map and entering it.
+
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;

@@ -562,8 +562,9 @@ fn timespec(duration: Duration) -> Timespec {
 /// Names what is to be reported in the kernel's words.
 ///
 /// `RDHUP`, which polling has no name for, tells a half-closed peer apart from one that merely paused. It only comes
-/// with the reading direction: reported to a writer by level, it would end every wait at once. `PRI` stays out for a
-/// reason like that: a peer that sends one urgent byte would keep a level-triggered reader awake for ever.
+/// with the reading direction: reported to a writer by level, it would end every wait at once. `PRI` is for edges only, as
+/// one urgent byte would keep a level-triggered reader awake for ever; an edge-triggered one has to know that reads stop
+/// short at the urgent mark, with more behind it.
 #[cfg(target_os = "linux")]
 fn epoll_flags(interest: Interest) -> epoll::EventFlags {
     use epoll::EventFlags as Flags;
@@ -573,6 +574,7 @@ fn epoll_flags(interest: Interest) -> epoll::EventFlags {
         _ => Flags::empty(),
     };
     flags.set(Flags::IN | Flags::RDHUP, interest.readable);
+    flags.set(Flags::PRI, interest.readable && interest.mode == Mode::Edge);
     flags.set(Flags::OUT, interest.writable);
     flags
 }
@@ -583,9 +585,10 @@ fn readiness(token: Token, flags: epoll::EventFlags) -> Readiness {
     const BROKEN: Flags = Flags::HUP.union(Flags::ERR);
     Readiness {
         token,
-        readable: flags.intersects(BROKEN | Flags::IN | Flags::RDHUP),
+        readable: flags.intersects(BROKEN | Flags::IN | Flags::RDHUP | Flags::PRI),
         writable: flags.intersects(BROKEN | Flags::OUT),
-        read_closed: flags.intersects(BROKEN | Flags::RDHUP),
+        // A hint that short reads are not to be believed; see `Readiness::read_closed`.
+        read_closed: flags.intersects(BROKEN | Flags::RDHUP | Flags::PRI),
         write_closed: flags.intersects(BROKEN),
     }
 }

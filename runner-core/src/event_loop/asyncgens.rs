@@ -93,8 +93,8 @@ impl LoopCore {
         orphan.or_else(|| {
             let live = self.asyncgens.live.borrow();
             live.iter()
-                .filter_map(|(_, generator)| generator.upgrade())
-                .last()
+                .rev()
+                .find_map(|(_, generator)| generator.upgrade())
         })
     }
 

@@ -3,6 +3,9 @@
 //! A connection is either returned or still in the system's queue, a byte either returned or still in the socket, also
 //! when the waiting task is cancelled. This file knows nothing about the loop, and of system calls only their names.
 
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,3 +1,5 @@
+//! The pool of threads: who runs what, what comes back, and what a shutdown leaves.
+
 use std::collections::HashSet;
 use std::io;
 use std::marker::PhantomPinned;

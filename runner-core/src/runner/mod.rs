@@ -21,6 +21,7 @@ use self::ladder::Ladder;
 use crate::context::{Context, copy_context};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
+use crate::exception::ExceptionContext;
 use crate::task::cell::TaskOptions;
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
@@ -56,18 +57,13 @@ pub(crate) fn run_and_close<F: IntoFuture>(
     future: F,
 ) -> Result<F::Output, RunError> {
     let output = runner.run(future);
-    match (output, runner.close()) {
-        (Ok(value), Err(error)) => {
-            report_failed_close(runner, error);
-            Ok(value)
-        }
-        (output, _) => output,
+    let event_loop = runner.event_loop();
+    if let (Err(error), Ok(event_loop)) = (runner.close(), event_loop) {
+        // The result of the run is the caller's; this is what is left to say.
+        let context = ExceptionContext::new("closing the runner failed").with_error(error);
+        event_loop.call_exception_handler(context);
     }
-}
-
-fn report_failed_close(_runner: &Runner, error: RunError) {
-    let context = crate::exception::ExceptionContext::new("closing the runner failed");
-    crate::exception::write_to_stderr(&context.with_error(error));
+    output
 }
 
 /// Where a runner is in its life.

@@ -355,3 +355,18 @@ impl TaskOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `async-task`'s header is four words, the future's wrapper two more, and the registry has one per task.
+    #[test]
+    fn a_task_costs_at_most_128_bytes_beside_its_future() {
+        assert!(
+            size_of::<TaskCell>() + (4 + 2 + 1) * 8 <= 128,
+            "{}",
+            size_of::<TaskCell>()
+        );
+    }
+}

@@ -9,12 +9,11 @@ use std::time::Duration;
 use crate::cancel::timeout;
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, all_tasks};
-use crate::private::Outcome;
 use crate::runner::{IntoEventLoop, Runner};
 use crate::task::TaskRef;
 
 /// Where a test's future is kept.
-type BoxedTest<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub(crate) type BoxedTest<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Configures one test; written by the expansion of `#[asyncio::test]`.
 pub struct TestOptions {
@@ -117,12 +116,19 @@ impl TestOptions {
 }
 
 /// Runs a test; `make` gives a fresh future for each seed.
-#[track_caller]
-pub fn test<'a, T>(
+///
+/// # Errors
+///
+/// As [`Runner::run`].
+///
+/// # Panics
+///
+/// With the test's panic, when it takes too long, and when it leaves tasks behind that it must not leave.
+pub(crate) fn test<'a, T>(
     mut options: TestOptions,
     mut make: impl FnMut() -> BoxedTest<'a, T>,
-) -> Outcome<T> {
-    Outcome::of_test(run_seeds(&mut options, &mut make))
+) -> Result<T, RunError> {
+    run_seeds(&mut options, &mut make)
 }
 
 fn run_seeds<'a, T>(
