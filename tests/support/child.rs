@@ -5,8 +5,8 @@
 //! fails with all that the child has said. This file knows nothing about asyncio.
 //!
 //! Scenarios need the process's main thread, which libtest keeps for itself. A file that uses them is therefore a test
-//! without harness (`harness = false`), whose `main` calls [`run_table`]: in the child it runs the one scenario that the
-//! environment names, in the parent it runs the tests.
+//! without harness (`harness = false`), whose `main` calls [`run_table`] or [`run_programs`]: in the child it runs the one
+//! scenario that the environment names, in the parent it runs the tests.
 
 // Each test file that includes this one uses a part of it.
 #![allow(dead_code, unused_imports)]
@@ -16,9 +16,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{self, AssertUnwindSafe};
-use std::process::{self, Command, ExitStatus, Stdio};
+use std::process::{self, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,10 +36,30 @@ const CTRL_C: u8 = 3;
 /// A named piece of program that a child runs on its main thread, or a named test of the parent.
 pub(crate) type Entry = (&'static str, fn());
 
+/// A named program, whose status is that of the child.
+pub(crate) type Program = (&'static str, fn() -> ExitCode);
+
+/// A test of the parent.
+pub(crate) struct Test {
+    pub(crate) name: String,
+    pub(crate) run: Box<dyn Fn()>,
+}
+
+impl Test {
+    pub(crate) fn new(name: impl Into<String>, run: impl Fn() + 'static) -> Test {
+        Test {
+            name: name.into(),
+            run: Box::new(run),
+        }
+    }
+}
+
 /// Returns the command that runs this very binary as the scenario `name`.
 pub(crate) fn scenario(name: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("the path of the test binary"));
     command.env(SCENARIO, name);
+    // Panic messages are compared.
+    command.env("RUST_BACKTRACE", "0");
     command
 }
 
@@ -46,34 +67,77 @@ pub(crate) fn scenario(name: &str) -> Command {
 ///
 /// Arguments that do not begin with a dash select the tests whose names contain them.
 pub(crate) fn run_table(scenarios: &[Entry], tests: &[Entry]) {
-    if let Ok(name) = env::var(SCENARIO) {
-        let scenario = scenarios.iter().find(|(known, _)| *known == name);
-        let (_, play) = scenario.unwrap_or_else(|| panic!("there is no scenario `{name}`"));
+    if let Some(play) = find_scenario(scenarios) {
         return play();
     }
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
-        return;
+    let tests = tests.iter().map(|&(name, test)| Test::new(name, test));
+    if !run_tests(tests.collect()) {
+        process::exit(1);
     }
-    let filters: Vec<&String> = arguments
+}
+
+/// The same for programs with a status of their own. What this returns is what `main` is to return.
+pub(crate) fn run_programs(programs: &[Program], tests: Vec<Test>) -> ExitCode {
+    if let Some(play) = find_scenario(programs) {
+        return play();
+    }
+    if run_tests(tests) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// What this process is to play, if it is a child.
+fn find_scenario<T: Copy>(scenarios: &[(&'static str, T)]) -> Option<T> {
+    let name = env::var(SCENARIO).ok()?;
+    let scenario = scenarios.iter().find(|(known, _)| *known == name);
+    let (_, play) = scenario.unwrap_or_else(|| panic!("there is no scenario `{name}`"));
+    Some(*play)
+}
+
+/// Runs the tests that the arguments select, one after another, and says whether all passed. Speaks as libtest does.
+fn run_tests(mut tests: Vec<Test>) -> bool {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let names: Vec<&String> = arguments
         .iter()
         .filter(|word| !word.starts_with('-'))
         .collect();
-    let is_selected = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));
-    let mut failed = 0;
-    for (name, test) in tests.iter().filter(|(name, _)| is_selected(name)) {
-        let outcome = panic::catch_unwind(AssertUnwindSafe(test));
-        println!(
-            "test {name} ... {}",
-            if outcome.is_ok() { "ok" } else { "FAILED" }
-        );
-        failed += u32::from(outcome.is_err());
+    tests.retain(|test| {
+        let is_match = |name: &&&String| match has("--exact") {
+            true => test.name == ***name,
+            false => test.name.contains(name.as_str()),
+        };
+        // None is ever ignored, which is what this flag asks for.
+        !has("--ignored") && (names.is_empty() || names.iter().any(|name| is_match(&name)))
+    });
+    if has("--list") {
+        tests
+            .iter()
+            .for_each(|test| println!("{}: test", test.name));
+        return true;
     }
-    if failed > 0 {
-        eprintln!("{failed} tests failed");
-        process::exit(1);
+    let started = Instant::now();
+    println!("\nrunning {} tests", tests.len());
+    let mut failed = Vec::new();
+    for test in &tests {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| (test.run)()));
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        println!("test {} ... {word}", test.name);
+        if outcome.is_err() {
+            failed.push(&test.name);
+        }
     }
+    let word = if failed.is_empty() { "ok" } else { "FAILED" };
+    failed.iter().for_each(|name| println!("failed: {name}"));
+    println!(
+        "\ntest result: {word}. {} passed; {} failed; finished in {:.2}s\n",
+        tests.len() - failed.len(),
+        failed.len(),
+        started.elapsed().as_secs_f64()
+    );
+    failed.is_empty()
 }
 
 /// A child that is not yet started.
@@ -81,6 +145,10 @@ pub(crate) struct Setup {
     command: Command,
     /// On a terminal of its own instead of pipes.
     terminal: bool,
+    /// The terminal shows what is typed.
+    echo: bool,
+    /// Outputs that lead nowhere, by [`Stream`].
+    sinks: [Option<Sink>; 2],
     /// Signals that the child begins with ignoring.
     ignored: Vec<i32>,
     /// How long the child may live.
@@ -92,6 +160,8 @@ impl Setup {
         Setup {
             command,
             terminal: false,
+            echo: false,
+            sinks: [None; 2],
             ignored: Vec::new(),
             deadline: DEADLINE,
         }
@@ -101,6 +171,24 @@ impl Setup {
     /// that the two are told apart.
     pub(crate) fn on_terminal(mut self) -> Setup {
         self.terminal = true;
+        self
+    }
+
+    /// Lets the terminal show what is typed, as `^C`; then [`Child::press_and_wait`] can tell when a press has arrived.
+    pub(crate) fn echoing(mut self) -> Setup {
+        self.echo = true;
+        self
+    }
+
+    /// Lets what the child prints go nowhere.
+    pub(crate) fn stdout_to(mut self, sink: Sink) -> Setup {
+        self.sinks[Stream::Out as usize] = Some(sink);
+        self
+    }
+
+    /// Lets what the child reports go nowhere.
+    pub(crate) fn stderr_to(mut self, sink: Sink) -> Setup {
+        self.sinks[Stream::Err as usize] = Some(sink);
         self
     }
 
@@ -125,7 +213,7 @@ impl Setup {
         let mut command = self.command;
         let terminal = self
             .terminal
-            .then(|| Terminal::open().expect("a pseudo-terminal"));
+            .then(|| Terminal::open(self.echo).expect("a pseudo-terminal"));
         command.stdout(Stdio::piped());
         match &terminal {
             Some(terminal) => {
@@ -136,15 +224,32 @@ impl Setup {
                 command.stdin(Stdio::null()).stderr(Stdio::piped());
             }
         }
-        prepare(&mut command, terminal.is_some(), self.ignored);
+        let [out, err] = self.sinks;
+        if let Some(sink) = out {
+            command.stdout(sink.open().expect("a sink"));
+        }
+        if let Some(sink) = err {
+            command.stderr(sink.open().expect("a sink"));
+        }
+        let closed = [(1, out), (2, err)]
+            .into_iter()
+            .filter(|(_, sink)| *sink == Some(Sink::Closed))
+            .map(|(fd, _)| fd);
+        prepare(
+            &mut command,
+            terminal.is_some(),
+            self.ignored,
+            closed.collect(),
+        );
         let started = Instant::now();
         let mut child = command.spawn().expect("the child starts");
+        // It holds the child's ends of the pipes.
+        drop(command);
         let shared = Arc::new(Shared::default());
-        read_lines(
-            &shared,
-            Stream::Out,
-            child.stdout.take().expect("piped above"),
-        );
+        match child.stdout.take() {
+            Some(stdout) => read_lines(&shared, Stream::Out, stdout),
+            None => shared.change(|seen| seen.closed[Stream::Out as usize] = true),
+        }
         let keyboard = match terminal {
             Some(Terminal { master, slave }) => {
                 // While anybody here holds the child's end, the end of its output cannot be seen.
@@ -154,11 +259,10 @@ impl Setup {
                 Some(keyboard)
             }
             None => {
-                read_lines(
-                    &shared,
-                    Stream::Err,
-                    child.stderr.take().expect("piped above"),
-                );
+                match child.stderr.take() {
+                    Some(stderr) => read_lines(&shared, Stream::Err, stderr),
+                    None => shared.change(|seen| seen.closed[Stream::Err as usize] = true),
+                }
                 None
             }
         };
@@ -170,15 +274,42 @@ impl Setup {
             started,
             deadline: started + self.deadline,
             seen: [0; 2],
+            echoes: 0,
+            pressed: None,
+        }
+    }
+}
+
+/// An output that leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// A pipe that nobody reads from any more.
+    Broken,
+    /// A device that is always full.
+    Full,
+    /// No descriptor at all. (The standard library then opens the null device.)
+    Closed,
+}
+
+impl Sink {
+    fn open(self) -> io::Result<Stdio> {
+        match self {
+            Sink::Broken => {
+                let (reader, writer) = UnixStream::pair()?;
+                drop(reader);
+                Ok(OwnedFd::from(writer).into())
+            }
+            Sink::Full => Ok(File::options().write(true).open("/dev/full")?.into()),
+            Sink::Closed => Ok(Stdio::null()),
         }
     }
 }
 
 /// Does in the child, between fork and exec, what the test asked for.
-fn prepare(command: &mut Command, terminal: bool, ignored: Vec<i32>) {
+fn prepare(command: &mut Command, terminal: bool, ignored: Vec<i32>, closed: Vec<i32>) {
     // SAFETY: the closure runs in the forked child before exec, where only async-signal-safe calls are allowed: it makes
-    // the system calls `signal`, `setsid` and `ioctl`, reads memory that was filled before, and does not allocate (an
-    // `io::Error` made from `errno` does not either).
+    // the system calls `signal`, `close`, `setsid` and `ioctl`, reads memory that was filled before, and does not
+    // allocate (an `io::Error` made from `errno` does not either).
     unsafe {
         command.pre_exec(move || {
             // Whatever the tests themselves were started with.
@@ -187,6 +318,9 @@ fn prepare(command: &mut Command, terminal: bool, ignored: Vec<i32>) {
             }
             for &signal in &ignored {
                 libc::signal(signal, libc::SIG_IGN);
+            }
+            for &fd in &closed {
+                libc::close(fd);
             }
             // A new session has no terminal; the first one it takes as its own makes it the foreground group there.
             if terminal && (libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY as _, 0) < 0) {
@@ -206,7 +340,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open() -> io::Result<Terminal> {
+    fn open(echo: bool) -> io::Result<Terminal> {
         let (mut master, mut slave) = (-1, -1);
         let null = std::ptr::null_mut();
         // SAFETY: the first two pointers are to integers that live for the call, and null stands for "not wanted".
@@ -223,19 +357,23 @@ impl Terminal {
                 return Err(io::Error::last_os_error());
             }
         }
-        plain(&slave)?;
+        plain(&slave, echo)?;
         Ok(Terminal { master, slave })
     }
 }
 
-/// Switches off what a terminal adds for human eyes: the echo of what is typed, and carriage returns.
-fn plain(slave: &OwnedFd) -> io::Result<()> {
+/// Switches off what a terminal adds for human eyes: the echo of what is typed (unless it is wanted), and carriage
+/// returns. And what it takes away: Ctrl-C would throw away the output that nobody has read yet.
+fn plain(slave: &OwnedFd, echo: bool) -> io::Result<()> {
     let fd = slave.as_raw_fd();
     // SAFETY: `termios` is plain C data, for which all zeroes is a value; it lives for both calls, and `fd` is open.
     let done = unsafe {
         let mut settings: libc::termios = std::mem::zeroed();
         let read = libc::tcgetattr(fd, &mut settings);
-        settings.c_lflag &= !libc::ECHO;
+        if !echo {
+            settings.c_lflag &= !libc::ECHO;
+        }
+        settings.c_lflag |= libc::NOFLSH;
         settings.c_oflag &= !libc::OPOST;
         read == 0 && libc::tcsetattr(fd, libc::TCSANOW, &settings) == 0
     };
@@ -343,6 +481,10 @@ pub(crate) struct Child {
     deadline: Instant,
     /// How far into each output [`Child::wait_for_line`] has looked.
     seen: [usize; 2],
+    /// How many presses the terminal has shown.
+    echoes: usize,
+    /// When Ctrl-C was pressed last.
+    pressed: Option<Instant>,
 }
 
 impl Child {
@@ -359,6 +501,24 @@ impl Child {
     /// Waits for a line that contains `text` on either output, and returns it. Lines up to it are not looked at again.
     #[track_caller]
     pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
+        match self.find_line(text) {
+            Some(Some(line)) => line,
+            Some(None) => self.fail(&format!("the child ended without a line with {text:?}")),
+            None => self.fail(&format!("no line with {text:?} before the deadline")),
+        }
+    }
+
+    /// The same, but the child may also end without such a line.
+    #[track_caller]
+    pub(crate) fn try_wait_for_line(&mut self, text: &str) -> bool {
+        match self.find_line(text) {
+            Some(line) => line.is_some(),
+            None => self.fail(&format!("no line with {text:?} before the deadline")),
+        }
+    }
+
+    /// `None` at the deadline, and `Some(None)` when there will be no such line any more.
+    fn find_line(&mut self, text: &str) -> Option<Option<String>> {
         let from = self.seen;
         let found = self.shared.wait(self.deadline, |seen| {
             for stream in [Stream::Out, Stream::Err] {
@@ -371,25 +531,66 @@ impl Child {
             // Nothing more will come.
             (seen.closed == [true; 2]).then_some(None)
         });
-        match found {
-            Some(Some((stream, line, length))) => {
-                self.seen[stream as usize] = length;
-                line
-            }
-            Some(None) => self.fail(&format!("the child ended without a line with {text:?}")),
-            None => self.fail(&format!("no line with {text:?} before the deadline")),
-        }
+        found.map(|found| {
+            let (stream, line, length) = found?;
+            self.seen[stream as usize] = length;
+            Some(line)
+        })
     }
 
     /// Presses Ctrl-C: on the terminal, if there is one, so that the system interrupts whoever is in the foreground; else
     /// by sending SIGINT to the child.
     #[track_caller]
     pub(crate) fn press_ctrl_c(&mut self) {
+        self.pressed = Some(Instant::now());
         if self.keyboard.is_some() {
             self.type_bytes(&[CTRL_C]);
         } else {
             self.signal(SIGINT);
         }
+    }
+
+    /// Presses Ctrl-C, and waits until the child's handler has been called for it, or the child is dead. Of two presses
+    /// that the child has not noticed yet, the system makes one.
+    ///
+    /// On a terminal it has to be [`Setup::echoing`]: the system shows `^C` after it has sent the signal.
+    #[track_caller]
+    pub(crate) fn press_and_wait(&mut self) {
+        self.press_ctrl_c();
+        if self.keyboard.is_some() {
+            self.echoes += 1;
+            let echoes = self.echoes;
+            let shown = self.shared.wait(self.deadline, |seen| {
+                let shown = String::from_utf8_lossy(&seen.output[Stream::Err as usize])
+                    .matches("^C")
+                    .count();
+                (shown >= echoes || seen.exited.is_some()).then_some(())
+            });
+            if shown.is_none() {
+                self.fail("the terminal did not show the press before the deadline");
+            }
+        }
+        while self.is_pending(SIGINT) {
+            if Instant::now() >= self.deadline {
+                self.fail("the press was not delivered before the deadline");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Says whether `signal` was sent to the child's process but not delivered to any of its threads yet.
+    fn is_pending(&self, signal: i32) -> bool {
+        // Gone, if the child is.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let bit = 1_u64 << (signal - 1);
+        status.unwrap_or_default().lines().any(|line| {
+            let mask = line
+                .strip_prefix("ShdPnd:")
+                .or_else(|| line.strip_prefix("SigPnd:"));
+            mask.is_some_and(|mask| {
+                u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & bit != 0)
+            }) && self.shared.lock().exited.is_none()
+        })
     }
 
     /// Types on the child's terminal.
@@ -435,6 +636,7 @@ impl Child {
             stdout,
             stderr,
             elapsed: exited - self.started,
+            since_press: self.pressed.map(|pressed| exited - pressed),
         }
     }
 
@@ -491,6 +693,8 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
     /// From the start to the end, whenever the test looked.
     pub(crate) elapsed: Duration,
+    /// From the last press to the end.
+    pub(crate) since_press: Option<Duration>,
 }
 
 impl Finished {
