@@ -1,0 +1,115 @@
+//! `cargo xtask check`: one step after the other, the quick ones first; the first that fails ends it, with its status.
+//!
+//! The debug tests are last, so that the output ends with the test runner's own summary. This file knows what is run, and
+//! nothing of what is found.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Instant;
+
+use crate::tidy;
+
+/// One thing to check.
+struct Step {
+    /// Printed before the step runs.
+    name: &'static str,
+    /// What cargo is called with; nothing for tidy, which is run in this process.
+    arguments: &'static [&'static str],
+    /// Set for this step only.
+    environment: Option<(&'static str, &'static str)>,
+}
+
+impl Step {
+    const fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Step {
+        Step {
+            name,
+            arguments,
+            environment: None,
+        }
+    }
+
+    const fn with_env(self, name: &'static str, value: &'static str) -> Step {
+        Step {
+            environment: Some((name, value)),
+            ..self
+        }
+    }
+}
+
+/// In this order. Doc tests are run once, in the debug build; the release build runs everything else a second time.
+const STEPS: &[Step] = &[
+    Step::cargo("fmt", &["fmt", "--all", "--check"]),
+    Step::cargo("tidy", &[]),
+    Step::cargo(
+        "clippy",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    Step::cargo("doc", &["doc", "--workspace", "--no-deps"])
+        .with_env("RUSTDOCFLAGS", "-D warnings"),
+    Step::cargo(
+        "examples, release",
+        &["build", "--workspace", "--release", "--examples"],
+    ),
+    Step::cargo(
+        "tests, release",
+        &[
+            "test",
+            "--workspace",
+            "--release",
+            "--lib",
+            "--bins",
+            "--tests",
+        ],
+    ),
+    Step::cargo("tests, debug", &["test", "--workspace"]),
+];
+
+/// Goes through all steps.
+pub(crate) fn run(root: &Path) -> ExitCode {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let started = Instant::now();
+    for (index, step) in STEPS.iter().enumerate() {
+        let seconds = started.elapsed().as_secs();
+        let (number, count) = (index + 1, STEPS.len());
+        eprintln!("[{number}/{count}] {} (after {seconds} s)", step.name);
+        if let Err(status) = run_step(step, &cargo, root) {
+            eprintln!("[{number}/{count}] {} failed", step.name);
+            return status;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run_step(step: &Step, cargo: &OsStr, root: &Path) -> Result<(), ExitCode> {
+    if step.arguments.is_empty() {
+        return tidy::check(root);
+    }
+    let status = Command::new(cargo)
+        .args(step.arguments)
+        .envs(step.environment)
+        .current_dir(root)
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(exit_code(status)),
+        Err(error) => {
+            eprintln!("cannot run {}: {error}", Path::new(cargo).display());
+            Err(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The step's own status where there is one; a step that died of a signal has none.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
