@@ -7,6 +7,7 @@
 //!
 //! This file knows neither what is handed over nor who takes it out.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,7 +32,7 @@ struct State<T> {
     /// The loop takes mail.
     open: bool,
     /// In the order of arrival.
-    mail: Vec<T>,
+    mail: VecDeque<T>,
     /// Ends the loop's wait.
     notifier: Option<Arc<dyn Notify>>,
 }
@@ -45,7 +46,7 @@ impl<T> Inbox<T> {
             state: Mutex::new(State {
                 generation: 0,
                 open: false,
-                mail: Vec::new(),
+                mail: VecDeque::new(),
                 notifier: None,
             }),
         }
@@ -67,7 +68,7 @@ impl<T> Inbox<T> {
     }
 
     /// Ends the current generation and returns what nobody took out.
-    pub(crate) fn close(&self) -> Vec<T> {
+    pub(crate) fn close(&self) -> VecDeque<T> {
         let mut state = self.lock();
         state.open = false;
         state.notifier = None;
@@ -103,7 +104,7 @@ impl<T> Inbox<T> {
     }
 
     fn deliver(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
-        state.mail.push(item);
+        state.mail.push_back(item);
         self.has_mail.store(true, Ordering::SeqCst);
         // Pairs with `fall_asleep`: either the loop sees `has_mail` and does not wait, or this sees `asleep`. Without
         // the swap's order the item would lie there until something else ended the wait.
@@ -135,11 +136,16 @@ impl<T> Inbox<T> {
         self.has_mail.load(Ordering::Relaxed)
     }
 
-    /// Takes everything out, into `mail`, whose old storage is left for the next arrivals.
-    pub(crate) fn collect(&self, mail: &mut Vec<T>) {
+    /// Takes everything out, and appends it to `mail`.
+    pub(crate) fn collect(&self, mail: &mut VecDeque<T>) {
         let mut state = self.lock();
         self.has_mail.store(false, Ordering::SeqCst);
-        std::mem::swap(&mut state.mail, mail);
+        if mail.is_empty() {
+            // The emptied storage is left for the next arrivals.
+            std::mem::swap(&mut state.mail, mail);
+        } else {
+            mail.append(&mut state.mail);
+        }
     }
 
     /// Announces a wait; `false` if there is mail, and the loop must not wait.

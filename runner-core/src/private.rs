@@ -8,6 +8,9 @@ use std::future::Future;
 use std::io::{self, Write as _};
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::error::RunError;
 use crate::event_loop::EventLoop;
@@ -50,10 +53,25 @@ pub fn main<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Output> 
 /// After an interrupt, once the orderly shutdown is over, the process ends as the signal would have ended it, which its
 /// parent can see.
 fn die_if_interrupted<T>(output: &Result<T, RunError>) {
-    match output {
-        Err(RunError::KeyboardInterrupt) => die_of(SIGINT),
-        Err(RunError::Terminated) => die_of(SIGTERM),
-        _ => {}
+    let signal = match output {
+        Err(RunError::KeyboardInterrupt) => SIGINT,
+        Err(RunError::Terminated) => SIGTERM,
+        _ => return,
+    };
+    flush_stdout();
+    die_of(signal)
+}
+
+/// Writes out what was printed without a line's end, as an ordinary end of the process does. In a thread, which is not
+/// waited for long: somebody who holds the lock for ever must not keep the process.
+fn flush_stdout() {
+    let (done, flushed) = mpsc::channel();
+    let flush = move || {
+        let _ = io::stdout().flush();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(flush).is_ok() {
+        let _ = flushed.recv_timeout(Duration::from_secs(1));
     }
 }
 

@@ -44,7 +44,7 @@ use crate::driver::{Driver, Events};
 use crate::error::RunError;
 use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::handle::Handle;
-use crate::pool::ThreadPoolExecutor;
+use crate::pool::{RunningJob, ThreadPoolExecutor};
 use crate::task::TaskRef;
 use crate::task::scheduler::{Ready, Scheduler};
 use crate::timers::Timers;
@@ -178,6 +178,7 @@ impl EventLoop {
     #[track_caller]
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
         self.core.refuse_if_closed();
+        self.core.keep_order_of_mail();
         let handle = Handle::new(Box::new(callback), Location::caller());
         self.core.scheduler.push(Ready::Callback(handle.clone()));
         handle
@@ -313,6 +314,13 @@ impl LoopCore {
         }
     }
 
+    /// Between two runs this thread's own `call_soon_threadsafe` goes through the inbox: what came first stays first.
+    fn keep_order_of_mail(&self) {
+        if !self.running.get() && self.scheduler.has_mail() {
+            self.scheduler.collect_all_mail();
+        }
+    }
+
     /// Runs `f` on the driver. Nothing that `f` calls may come back here.
     fn with_driver(&self, f: impl FnOnce(&mut dyn Driver) -> io::Result<()>) -> io::Result<()> {
         match &mut *self.driver.borrow_mut() {
@@ -382,6 +390,15 @@ impl LoopCore {
     /// Returns `true` if the default executor was used, or set.
     pub(crate) fn has_executor(&self) -> bool {
         self.executor.borrow().is_some()
+    }
+
+    /// The default executor's jobs that are running now.
+    pub(crate) fn running_jobs(&self) -> Vec<RunningJob> {
+        self.executor
+            .borrow()
+            .as_ref()
+            .map(ThreadPoolExecutor::running_jobs)
+            .unwrap_or_default()
     }
 
     pub(crate) fn replace_executor(&self, executor: ThreadPoolExecutor) {

@@ -7,15 +7,17 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Cx, Poll, Waker};
 
 use super::running_loop;
 use crate::error::{CancelReason, CancelledError, JoinError, JoinErrorKind, Origin, Subject};
+use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::task::Task;
 use crate::task::cell::TaskOptions;
-use crate::task::scheduler::Mail;
+use crate::task::scheduler::{Mail, Ready, Scheduler};
 
 /// The remote control of an [`EventLoop`](crate::EventLoop): `Send`, `Sync`, and harmless after the loop is closed.
 ///
@@ -85,10 +87,25 @@ impl LoopHandle {
         location: &'static Location<'static>,
         callback: impl FnOnce() + Send + 'static,
     ) -> Result<(), ClosedError> {
+        if let Some(scheduler) = self.scheduler_of_this_thread() {
+            // The loop's own thread: straight into the queue, in order with `call_soon`.
+            if scheduler.is_closing() {
+                return Err(ClosedError);
+            }
+            scheduler.push(Ready::Callback(Handle::new(Box::new(callback), location)));
+            return Ok(());
+        }
         let mail = Mail::Callback(Box::new(callback), location);
         self.inbox
             .push(self.generation, mail)
             .map_err(|_returned| ClosedError)
+    }
+
+    /// The loop's queue, if this is its thread and it runs.
+    fn scheduler_of_this_thread(&self) -> Option<Rc<Scheduler>> {
+        Scheduler::current().filter(|scheduler| {
+            std::ptr::eq(scheduler.inbox, self.inbox) && scheduler.generation == self.generation
+        })
     }
 
     /// Starts a task on the loop, and returns a handle that can be waited for in any thread or on any runtime.

@@ -96,6 +96,7 @@ impl EventLoop {
     #[track_caller]
     fn start<F: Future + 'static>(&self, options: TaskOptions, future: F) -> Task<F::Output> {
         self.core().refuse_if_closed();
+        self.core().keep_order_of_mail();
         Task::spawn(&self.core().scheduler, options, future)
     }
 }

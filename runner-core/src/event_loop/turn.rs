@@ -37,7 +37,7 @@ impl LoopCore {
 
     /// Takes what other threads and signals left.
     fn receive_mail(&self) {
-        if self.scheduler.inbox.has_mail() {
+        if self.scheduler.has_mail() {
             self.scheduler.collect_mail();
             if self.scheduler.inbox.take_interrupt() {
                 let callback = self.on_interrupt.borrow().clone();

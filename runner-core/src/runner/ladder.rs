@@ -5,9 +5,14 @@
 //! only if the main task ended by the cancellation that the press requested, and by no other.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+
+use pin_project_lite::pin_project;
 
 use super::interrupt::{self, Armed, Interruptible, NotArmed};
 use crate::driver::Notify;
@@ -16,8 +21,8 @@ use crate::event_loop::EventLoop;
 use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::inbox::Inbox;
 use crate::signals::{SIGINT, SIGTERM};
-use crate::task::TaskRef;
 use crate::task::scheduler::Mail;
+use crate::task::{TaskRef, is_cancel_pending};
 
 /// One run's dealings with signals. Disarmed when dropped.
 pub(super) struct Ladder {
@@ -85,6 +90,14 @@ impl Ladder {
         }
     }
 
+    /// Wraps the main future so that its first step comes after a look at the presses.
+    pub(super) fn guard<F: Future>(&self, future: F) -> Guarded<F> {
+        Guarded {
+            future,
+            run: Some(self.run.clone()),
+        }
+    }
+
     pub(super) fn is_abandoned(&self) -> bool {
         self.run.abandoned.get()
     }
@@ -122,19 +135,45 @@ impl Run {
         let armed = self.armed.borrow();
         let Some((armed, main)) = &*armed else { return };
         let presses = armed.presses();
-        armed.acknowledge(presses);
-        self.answered.set(presses);
         if presses >= 1 && !self.cancelled.replace(true) {
-            say_what_comes_next();
+            if presses == 1 {
+                say_what_comes_next();
+            }
             main.cancel_for(reason(armed), None);
         }
         if presses >= 2 {
             self.abandoned.set(true);
         }
+        // Last: a loop that hangs while it writes to a terminal that was stopped has not reacted.
+        armed.acknowledge(presses);
+        self.answered.set(presses);
     }
 }
 
-/// The run goes on; signals do what they do by default.
+pin_project! {
+    /// The main future, kept from its first step by a press that came before it.
+    pub(super) struct Guarded<F> {
+        #[pin]
+        future: F,
+        run: Option<Rc<Run>>,
+    }
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if let Some(run) = this.run.take() {
+            run.react();
+            if is_cancel_pending() {
+                return Poll::Pending;
+            }
+        }
+        this.future.poll(cx)
+    }
+}
+
 fn report_deafness(error: std::io::Error) {
     let context = ExceptionContext::new(
         "Ctrl-C will end the program without cleanup: the signal thread did not start",

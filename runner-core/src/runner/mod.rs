@@ -213,7 +213,7 @@ impl Runner {
                 context,
                 ..TaskOptions::at(location)
             },
-            future,
+            ladder.guard(future),
             |main| {
                 if self.options.interrupt {
                     ladder.arm(main, self.options.terminate);

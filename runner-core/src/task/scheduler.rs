@@ -36,8 +36,8 @@ pub(crate) struct Scheduler {
     pub(crate) generation: u64,
     /// In the order in which they became ready.
     ready: RefCell<VecDeque<Ready>>,
-    /// Storage for collecting mail, kept for reuse.
-    mail: RefCell<Vec<Mail>>,
+    /// Taken out of the inbox, and not in the queue yet.
+    mail: RefCell<VecDeque<Mail>>,
     /// All tasks that are not done.
     pub(super) registry: Registry,
     /// Where lost failures go.
@@ -47,6 +47,9 @@ pub(crate) struct Scheduler {
     /// The loop is closing or closed: a new task is dropped unpolled.
     closing: Cell<bool>,
 }
+
+/// What is taken over from other threads in one turn.
+const MAIL_PER_TURN: usize = 1024;
 
 /// Inboxes whose loop is closed. They are never freed (see `inbox.rs`), so their number is that of the loops that were
 /// alive at the same time.
@@ -107,19 +110,36 @@ impl Scheduler {
         self.ready.borrow().len()
     }
 
-    /// Appends what arrived from other threads, in the order of arrival.
+    /// Returns `true` if something arrived from other threads that is not in the queue yet.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.inbox.has_mail() || !self.mail.borrow().is_empty()
+    }
+
+    /// Appends what arrived from other threads, in the order of arrival; at most so much that a turn stays short while
+    /// others send faster than the loop can work.
     pub(crate) fn collect_mail(&self) {
-        let mut mail = self.mail.take();
-        self.inbox.collect(&mut mail);
-        for item in mail.drain(..) {
-            self.push(match item {
+        self.collect_at_most(MAIL_PER_TURN);
+    }
+
+    /// The same, without a bound.
+    pub(crate) fn collect_all_mail(&self) {
+        self.collect_at_most(usize::MAX);
+    }
+
+    fn collect_at_most(&self, bound: usize) {
+        let mut mail = self.mail.borrow_mut();
+        if self.inbox.has_mail() {
+            self.inbox.collect(&mut mail);
+        }
+        let count = mail.len().min(bound);
+        self.ready
+            .borrow_mut()
+            .extend(mail.drain(..count).map(|item| match item {
                 Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
                 Mail::Callback(callback, location) => {
                     Ready::Callback(Handle::new(callback, location))
                 }
-            });
-        }
-        self.mail.replace(mail);
+            }));
     }
 
     /// Puts the first `count` entries into the order that `pick(remaining)` chooses.
@@ -190,9 +210,7 @@ impl Scheduler {
 
     /// Runs the tasks that are queued (they are killed: they end) and drops the callbacks.
     fn drain(&self) {
-        if self.inbox.has_mail() {
-            self.collect_mail();
-        }
+        self.collect_all_mail();
         if self.ready_len() == 0 && self.task_count() > 0 {
             // The missing runnable is in another thread's hands, a few instructions away from the inbox.
             std::thread::yield_now();
@@ -210,9 +228,7 @@ impl Scheduler {
         let _entered = self.enter();
         task.kill();
         while !task.is_finished() {
-            if self.inbox.has_mail() {
-                self.collect_mail();
-            }
+            self.collect_all_mail();
             match self.take_runnable_of(task) {
                 Some(runnable) => drop(runnable.run()),
                 None => std::thread::yield_now(),

@@ -1,14 +1,16 @@
 //! What `#[asyncio::test]` runs: each test on a loop of its own, in debug mode, without touching any signal.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cancel::timeout;
+use crate::cancel::timeout_at;
 use crate::error::RunError;
-use crate::event_loop::{EventLoop, all_tasks};
+use crate::event_loop::{EventLoop, all_tasks, running_loop};
 use crate::runner::{IntoEventLoop, Runner};
 use crate::task::TaskRef;
 
@@ -162,28 +164,46 @@ fn run_once<T>(
         Some(limit) => runner.run(fail_after(limit, body)),
     };
     let leftovers = if options.leftovers_error {
-        runner.event_loop()?.all_tasks()
+        leftovers(&runner.event_loop()?)
     } else {
-        Vec::new()
+        String::new()
     };
     let closed = runner.close();
-    assert!(
-        leftovers.is_empty(),
-        "the test left tasks behind:{}",
-        list(&leftovers)
-    );
+    assert!(leftovers.is_empty(), "the test left behind:{leftovers}");
     closed?;
     output
 }
 
+/// Runs the test's body, and says at the moment when the time is over who was there.
 async fn fail_after<T>(limit: Duration, body: BoxedTest<'_, T>) -> T {
-    match timeout(limit, body).await {
-        Ok(value) => value,
+    let tasks = Rc::new(RefCell::new(String::new()));
+    let noted = tasks.clone();
+    // Set before the timeout, and so called before it ends the tasks that the body awaits.
+    let event_loop = running_loop();
+    let note = event_loop.call_later(limit, move || *noted.borrow_mut() = list(&all_tasks()));
+    let deadline = note.when();
+    match timeout_at(deadline, body).await {
+        Ok(value) => {
+            note.cancel();
+            value
+        }
         Err(_timeout) => panic!(
             "the test did not finish within {limit:?}; tasks:{}",
-            list(&all_tasks())
+            tasks.borrow()
         ),
     }
+}
+
+/// Names everything that a test should have ended itself.
+fn leftovers(event_loop: &EventLoop) -> String {
+    let mut text = list(&event_loop.all_tasks());
+    for job in event_loop.core().running_jobs() {
+        text += &format!("\n  a blocking job: {job}");
+    }
+    if event_loop.core().has_asyncgens() {
+        text += "\n  async generators";
+    }
+    text
 }
 
 fn list(tasks: &[TaskRef]) -> String {
