@@ -97,7 +97,7 @@ impl SourceState {
         state.blocked.set(!state.ended.get());
     }
 
-    fn apply(&self, readiness: Readiness) {
+    fn apply(&self, readiness: Readiness, scheduler: &Scheduler) {
         if readiness.read_closed {
             self.read.ended.set(true);
         }
@@ -105,28 +105,28 @@ impl SourceState {
             self.write.ended.set(true);
         }
         if readiness.readable || readiness.read_closed {
-            self.read.unblock();
+            self.read.unblock(|waker| scheduler.wake(waker));
         }
         if readiness.writable || readiness.write_closed {
-            self.write.unblock();
+            self.write.unblock(|waker| scheduler.wake(waker));
         }
     }
 
     fn close(&self) {
         self.closed.set(true);
-        self.read.unblock();
-        self.write.unblock();
+        self.read.unblock(Waker::wake);
+        self.write.unblock(Waker::wake);
     }
 }
 
 impl DirectionState {
     /// Wakes everybody who waits now. One by one, as a waker may come from anywhere and call back into the source.
-    fn unblock(&self) {
+    fn unblock(&self, wake: impl Fn(Waker)) {
         self.blocked.set(false);
         let waiting = self.waiters.borrow().len();
         for _ in 0..waiting {
             let waker = self.waiters.borrow_mut().pop_front();
-            waker.into_iter().for_each(Waker::wake);
+            waker.into_iter().for_each(&wake);
         }
     }
 }
@@ -205,7 +205,7 @@ impl Sources {
     pub(super) fn apply(&self, readiness: Readiness, scheduler: &Scheduler) {
         let entry = self.entries.borrow().get(readiness.token.0).cloned();
         match entry {
-            Some(Entry::Waiters(state)) => state.apply(readiness),
+            Some(Entry::Waiters(state)) => state.apply(readiness, scheduler),
             Some(Entry::Callbacks(callbacks)) => {
                 let reader = callbacks.reader.borrow().clone();
                 let writer = callbacks.writer.borrow().clone();

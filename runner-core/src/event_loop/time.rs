@@ -175,7 +175,7 @@ impl LoopCore {
             let expired = self.timers.borrow_mut().pop_expired(now);
             match expired {
                 Some(TimerEntry::Callback(handle)) => self.scheduler.push(Ready::Callback(handle)),
-                Some(TimerEntry::Wake(waker)) => waker.wake(),
+                Some(TimerEntry::Wake(waker)) => self.scheduler.wake(waker),
                 None => break,
             }
         }

@@ -5,14 +5,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::Location;
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 
 use super::TaskRef;
 use super::raw::{Parcel, Registry, Runnable};
 use crate::driver::Notify;
-use crate::exception::ExceptionSink;
+use crate::exception::{ExceptionContext, ExceptionSink};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 
@@ -108,6 +109,14 @@ impl Scheduler {
     /// The number of entries that are ready now.
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.borrow().len()
+    }
+
+    /// Wakes somebody who may be anybody: a waker that panics is reported, and the others are woken as well.
+    pub(crate) fn wake(&self, waker: Waker) {
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            self.exceptions
+                .report(ExceptionContext::new("a waker panicked").with_panic(payload));
+        }
     }
 
     /// Returns `true` if something arrived from other threads that is not in the queue yet.
