@@ -6,4 +6,4 @@
     terminate,
     terminate
 )]
-fn main(first: u8) {}
+fn main(_first: u8) {}

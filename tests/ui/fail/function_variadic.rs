@@ -1,4 +1,4 @@
 #[asyncio::main]
-async unsafe extern "C" fn go(first: u8, ...) {}
+async unsafe extern "C" fn go(_first: u8, _: ...) {}
 
 fn main() {}

@@ -1,2 +1,2 @@
 #[asyncio::main]
-async fn main(first: u8, second: u8) {}
+async fn main(_first: u8, _second: u8) {}

@@ -1,4 +1,4 @@
 #[asyncio::test]
-async fn case(first: u8) {}
+async fn case(_first: u8) {}
 
 fn main() {}
