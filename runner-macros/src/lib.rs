@@ -23,10 +23,11 @@ use proc_macro::TokenStream;
 ///
 /// It goes on the program's `main`, or on any other function that is to be callable without `await`.
 ///
-/// ```ignore
+/// ```
+/// # use std::time::Duration;
 /// #[asyncio::main]
 /// async fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     asyncio::sleep(Duration::from_secs(1)).await;
+///     asyncio::sleep(Duration::from_millis(1)).await;
 ///     Ok(())
 /// }
 /// ```
@@ -59,7 +60,8 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a test of an `async fn`: each test has an event loop of its own, in debug mode.
 ///
-/// ```ignore
+/// ```
+/// # use std::time::Duration;
 /// #[asyncio::test(timeout = "5s", virtual_time)]
 /// async fn sleeping_takes_no_time() {
 ///     asyncio::sleep(Duration::from_secs(3600)).await;
