@@ -14,7 +14,7 @@ use crate::cancel::timeout;
 use crate::context::{Identity, Snapshot};
 use crate::error::JoinError;
 use crate::event_loop::{EventLoop, running_loop};
-use crate::pool::{Job, RunningJob, StopToken, ThreadPoolExecutor};
+use crate::pool::{PoolJob, RunningJob, StopToken, ThreadPoolExecutor};
 use crate::task::is_cancel_pending;
 
 /// Runs a blocking function in a thread of the running loop's default executor, and waits for its result.
@@ -121,7 +121,7 @@ impl EventLoop {
     /// .unwrap();
     /// ```
     #[track_caller]
-    pub fn run_in_executor<F, T>(&self, function: F) -> ExecutorJob<T>
+    pub fn run_in_executor<F, T>(&self, function: F) -> Job<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -129,20 +129,12 @@ impl EventLoop {
         self.submit(Location::caller(), function)
     }
 
-    fn submit<F, T>(&self, location: &'static Location<'static>, function: F) -> ExecutorJob<T>
+    fn submit<F, T>(&self, location: &'static Location<'static>, function: F) -> Job<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let context = Snapshot::current();
-        let job = move || {
-            let context = Cell::new(context);
-            let _entered = Snapshot::enter(&context, Identity::Unassigned);
-            function()
-        };
-        ExecutorJob {
-            job: self.core().default_executor().submit_at(location, job),
-        }
+        submit_in_context(&self.core().default_executor(), location, function)
     }
 
     /// Replaces the default executor. The one before finishes what was submitted to it.
@@ -192,14 +184,95 @@ impl EventLoop {
     }
 }
 
-/// A job submitted with [`EventLoop::run_in_executor`]; awaiting it gives the function's result.
-#[must_use = "a job that has not begun is dropped with this"]
-#[derive(Debug)]
-pub struct ExecutorJob<T> {
-    job: Job<T>,
+/// Submits a job that runs in a copy of the current context.
+fn submit_in_context<F, T>(
+    executor: &ThreadPoolExecutor,
+    location: &'static Location<'static>,
+    function: F,
+) -> Job<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let context = Snapshot::current();
+    let job = executor.submit_at(location, move || {
+        let context = Cell::new(context);
+        let _entered = Snapshot::enter(&context, Identity::Unassigned);
+        function()
+    });
+    Job { job }
 }
 
-impl<T> ExecutorJob<T> {
+impl ThreadPoolExecutor {
+    /// Submits a job, which runs in a copy of the current context; awaiting what is returned gives its value.
+    ///
+    /// The job is queued before `submit` returns, it need not be awaited to begin. It never fails here: that nobody
+    /// could or would run the job is told by the [`Job`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let executor = asyncio::ThreadPoolExecutor::new();
+    /// asyncio::run(async {
+    ///     let error = executor.submit(|| panic!("out of cheese")).await.unwrap_err();
+    ///     assert!(error.is_panic());
+    ///     assert_eq!(error.spawn_location().file(), file!());
+    ///     assert_eq!(executor.submit(|| 7).await.unwrap(), 7); // the worker survived
+    /// })
+    /// .unwrap();
+    /// ```
+    #[track_caller]
+    pub fn submit<F, T>(&self, job: F) -> Job<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        submit_in_context(self, Location::caller(), job)
+    }
+
+    /// Submits a job that wants to know when the executor shuts down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// let executor = asyncio::ThreadPoolExecutor::new();
+    /// let job = executor.submit_with(|stop| {
+    ///     let mut rounds = 0;
+    ///     while !stop.sleep(Duration::from_millis(1)) {
+    ///         rounds += 1;
+    ///     }
+    ///     rounds
+    /// });
+    /// # while executor.running_jobs().is_empty() { std::thread::yield_now(); }
+    /// assert!(executor.shutdown(true, None).is_complete());
+    /// # asyncio::run(async {
+    /// let rounds: u32 = job.await.unwrap();
+    /// # let _ = rounds;
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn submit_with<F, T>(&self, job: F) -> Job<T>
+    where
+        F: FnOnce(StopToken) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let stop = self.stop_token();
+        submit_in_context(self, Location::caller(), move || job(stop))
+    }
+}
+
+/// A blocking job; awaiting it gives the function's result. Dropped before the function has begun, it takes it back.
+#[must_use = "a job that has not begun is dropped with this"]
+#[derive(Debug)]
+pub struct Job<T> {
+    job: PoolJob<T>,
+}
+
+impl<T> Job<T> {
     /// Lets the job run without anybody waiting for it.
     pub fn detach(self) {
         self.job.detach();
@@ -212,7 +285,7 @@ impl<T> ExecutorJob<T> {
     }
 }
 
-impl<T> Future for ExecutorJob<T> {
+impl<T> Future for Job<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {

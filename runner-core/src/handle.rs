@@ -41,12 +41,21 @@ struct Callback {
 }
 
 impl Handle {
+    /// To be run in a copy of the current context.
     pub(crate) fn new(run: Box<dyn FnOnce()>, location: &'static Location<'static>) -> Handle {
+        Handle::in_context(Snapshot::current(), run, location)
+    }
+
+    pub(crate) fn in_context(
+        context: Snapshot,
+        run: Box<dyn FnOnce()>,
+        location: &'static Location<'static>,
+    ) -> Handle {
         Handle {
             callback: Rc::new(Callback {
                 run: Cell::new(Some(run)),
                 cancelled: Cell::new(false),
-                context: Cell::new(Snapshot::current()),
+                context: Cell::new(context),
                 location,
             }),
         }

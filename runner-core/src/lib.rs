@@ -44,11 +44,11 @@ pub use event_loop::{
     try_event_loop, try_running_loop,
 };
 pub use exception::{ExceptionContext, TaskInfo};
-pub use executor::{ExecutorJob, to_thread, to_thread_with};
+pub use executor::{Job, to_thread, to_thread_with};
 pub use generator::{AsyncGenerator, Yielder, generator};
 pub use handle::Handle;
 pub use pool::{
-    ExecutorReport, Job, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
+    ExecutorReport, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
 };
 pub use runner::{
     AbandonedJob, IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport, Survivor, run,

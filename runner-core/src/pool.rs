@@ -3,7 +3,7 @@
 //! Every job that is submitted is run once or comes back as an error, whatever else happens: a panic in it, no thread
 //! to be had, a shutdown under way. No code of a job (its body, a destructor, a waker) runs while the lock is held.
 //!
-//! This file knows neither loop nor task: whoever awaits a [`Job`] is a plain waker to it.
+//! This file knows neither loop nor task: whoever awaits a [`PoolJob`] is a plain waker to it.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -100,68 +100,8 @@ impl ThreadPoolExecutor {
         }
     }
 
-    /// Submits a job; awaiting what is returned gives its value.
-    ///
-    /// The job is queued before `submit` returns, it need not be awaited to begin. It never fails here: that nobody
-    /// could or would run the job is told by the [`Job`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// let executor = asyncio::ThreadPoolExecutor::new();
-    /// asyncio::run(async {
-    ///     let error = executor.submit(|| panic!("out of cheese")).await.unwrap_err();
-    ///     assert!(error.is_panic());
-    ///     assert_eq!(error.spawn_location().file(), file!());
-    ///     assert_eq!(executor.submit(|| 7).await.unwrap(), 7); // the worker survived
-    /// })
-    /// .unwrap();
-    /// ```
-    #[track_caller]
-    pub fn submit<F, T>(&self, job: F) -> Job<T>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.submit_at(Location::caller(), job)
-    }
-
-    /// Submits a job that wants to know when the executor shuts down.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// use std::time::Duration;
-    ///
-    /// let executor = asyncio::ThreadPoolExecutor::new();
-    /// let job = executor.submit_with(|stop| {
-    ///     let mut rounds = 0;
-    ///     while !stop.sleep(Duration::from_millis(1)) {
-    ///         rounds += 1;
-    ///     }
-    ///     rounds
-    /// });
-    /// # while executor.running_jobs().is_empty() { std::thread::yield_now(); }
-    /// assert!(executor.shutdown(true, None).is_complete());
-    /// # asyncio::run(async {
-    /// let rounds: u32 = job.await.unwrap();
-    /// # let _ = rounds;
-    /// # }).unwrap();
-    /// ```
-    #[track_caller]
-    pub fn submit_with<F, T>(&self, job: F) -> Job<T>
-    where
-        F: FnOnce(StopToken) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let stop = self.stop_token();
-        self.submit_at(Location::caller(), move || job(stop))
-    }
-
     /// Submits a job on behalf of the code at `location`.
-    pub(crate) fn submit_at<F, T>(&self, location: &'static Location<'static>, job: F) -> Job<T>
+    pub(crate) fn submit_at<F, T>(&self, location: &'static Location<'static>, job: F) -> PoolJob<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -174,7 +114,7 @@ impl ThreadPoolExecutor {
             Ok(()) => JobState::Submitted(task.fallible()),
             Err(kind) => JobState::Refused(kind),
         };
-        Job { state, location }
+        PoolJob { state, location }
     }
 
     /// Returns the token that tells when this executor shuts down.
@@ -184,7 +124,7 @@ impl ThreadPoolExecutor {
 
     /// Returns how many jobs are queued or running.
     ///
-    /// A job counts as done just before its awaiter is woken. One whose [`Job`] was dropped while it was queued counts
+    /// A job counts as done just before its awaiter is woken. One whose [`PoolJob`] was dropped while it was queued counts
     /// until a worker comes across it.
     pub fn outstanding(&self) -> usize {
         let state = self.owner.pool.lock();
@@ -389,15 +329,15 @@ fn default_max_workers() -> usize {
 /// # Cancel safety
 ///
 /// The output is delivered once; a poll that is not the last loses nothing. Dropping the future gives the output up.
-#[must_use = "a job is taken back when its `Job` is dropped before it has begun; await it, or call `detach`"]
-pub struct Job<T> {
+#[must_use = "a job is taken back when it is dropped before it has begun; await it, or call `detach`"]
+pub(crate) struct PoolJob<T> {
     /// Where the job's output is to come from.
     state: JobState<T>,
     /// The line that submitted it.
     location: &'static Location<'static>,
 }
 
-/// Where the output of a [`Job`] is to come from.
+/// Where the output of a [`PoolJob`] is to come from.
 enum JobState<T> {
     /// From a worker, or from whoever drops the queue: no output means that the job was dropped with it.
     Submitted(FallibleTask<Contained<thread::Result<T>>, &'static Location<'static>>),
@@ -407,16 +347,16 @@ enum JobState<T> {
     Finished,
 }
 
-impl<T> Job<T> {
+impl<T> PoolJob<T> {
     /// Lets the job run even if nobody awaits it; its value, or its panic, is dropped in the worker.
-    pub fn detach(self) {
+    pub(crate) fn detach(self) {
         if let JobState::Submitted(task) = self.state {
             task.detach();
         }
     }
 
     /// Returns `true` if awaiting the job would give its output at once.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         match &self.state {
             JobState::Submitted(task) => task.is_finished(),
             JobState::Refused(_) | JobState::Finished => true,
@@ -432,14 +372,14 @@ impl<T> Job<T> {
     }
 }
 
-impl<T> Future for Job<T> {
+impl<T> Future for PoolJob<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.state {
             JobState::Submitted(task) => ready!(Pin::new(task).poll(cx)),
             JobState::Refused(_) => None,
-            JobState::Finished => panic!("`Job` polled again after it has given its output"),
+            JobState::Finished => panic!("a job was polled again after it has given its output"),
         };
         let kind = match (mem::replace(&mut self.state, JobState::Finished), outcome) {
             (_, Some(outcome)) => match outcome.into_inner() {
@@ -453,7 +393,7 @@ impl<T> Future for Job<T> {
     }
 }
 
-impl<T> fmt::Debug for Job<T> {
+impl<T> fmt::Debug for PoolJob<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("location", &format_args!("{}", self.location))

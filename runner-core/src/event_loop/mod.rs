@@ -289,6 +289,8 @@ impl EventLoop {
         if self.is_running() {
             return Err(RunError::AlreadyRunning);
         }
+        // Destructors find their loop, also while it is closed.
+        let _current = current::enter(self);
         self.core.close();
         Ok(())
     }

@@ -12,12 +12,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Cx, Poll, Waker};
 
 use super::running_loop;
+use crate::context::Snapshot;
 use crate::error::{CancelReason, CancelledError, JoinError, JoinErrorKind, Origin, Subject};
+use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
-use crate::task::Task;
 use crate::task::cell::TaskOptions;
-use crate::task::scheduler::{Mail, Ready, Scheduler};
+use crate::task::scheduler::{Mail, Posted, Ready, Scheduler};
+use crate::task::{Task, is_cancel_pending};
 
 /// The remote control of an [`EventLoop`](crate::EventLoop): `Send`, `Sync`, and harmless after the loop is closed.
 ///
@@ -95,9 +97,13 @@ impl LoopHandle {
             scheduler.push(Ready::Callback(Handle::new(Box::new(callback), location)));
             return Ok(());
         }
-        let mail = Mail::Callback(Box::new(callback), location);
+        let posted = Posted {
+            run: Box::new(callback),
+            context: Snapshot::current(),
+            location,
+        };
         self.inbox
-            .push(self.generation, mail)
+            .push(self.generation, Mail::Callback(posted))
             .map_err(|_returned| ClosedError)
     }
 
@@ -110,7 +116,8 @@ impl LoopHandle {
 
     /// Starts a task on the loop, and returns a handle that can be waited for in any thread or on any runtime.
     ///
-    /// Dropping the handle detaches the task. If the loop is closed, the future is dropped and the handle says so.
+    /// Dropping the handle detaches the task. If the loop is closed, the future is dropped and the handle says so. This
+    /// crate's own futures are not `Send`; for those, see [`spawn_with`](LoopHandle::spawn_with).
     #[doc(alias = "run_coroutine_threadsafe")]
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> RemoteTask<F::Output>
@@ -118,7 +125,42 @@ impl LoopHandle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let location = Location::caller();
+        self.start(Location::caller(), move || future)
+    }
+
+    /// The same with a function that makes the future on the loop's thread, so that the future itself need not be `Send`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// asyncio::run(async {
+    ///     let handle = asyncio::running_loop().handle();
+    ///     let slept = asyncio::to_thread(move || {
+    ///         handle.spawn_with(|| asyncio::sleep(Duration::from_millis(1))).join()
+    ///     });
+    ///     slept.await.unwrap().unwrap();
+    /// })
+    /// .unwrap();
+    /// ```
+    #[track_caller]
+    pub fn spawn_with<M, F>(&self, make: M) -> RemoteTask<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start(Location::caller(), make)
+    }
+
+    fn start<M, F>(&self, location: &'static Location<'static>, make: M) -> RemoteTask<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
         let shared = Arc::new(Shared::new());
         let remote = RemoteTask {
             shared: shared.clone(),
@@ -126,7 +168,7 @@ impl LoopHandle {
         };
         let end = End { shared, location };
         // Whatever becomes of the callback, dropping `end` tells the waiting side.
-        let _ = self.call_soon_threadsafe(move || end.start(future));
+        let _ = self.call_soon_at(location, move || end.start(make()));
         remote
     }
 }
@@ -228,6 +270,10 @@ impl<T: Send + 'static> End<T> {
             reference.cancel();
         }
         reference.add_done_callback(move |_task| {
+            if Arc::strong_count(&self.shared) == 1 {
+                // Nobody will ask. The output is dropped here, where a panic in it reports itself.
+                return drop(task);
+            }
             if let Poll::Ready(output) =
                 Pin::new(&mut task).poll(&mut Cx::from_waker(Waker::noop()))
             {
@@ -303,10 +349,36 @@ impl<T> RemoteTask<T> {
     }
 }
 
+impl<T> Drop for RemoteTask<T> {
+    /// A panic that was never retrieved is reported, as that of any task.
+    fn drop(&mut self) {
+        let Some(Err(error)) = self.shared.lock().output.take() else {
+            return;
+        };
+        if !error.is_panic() {
+            return;
+        }
+        let context = ExceptionContext::new("Task exception was never retrieved")
+            .with_error(error.to_string());
+        if self.handle.is_closed() {
+            return write_to_stderr(&context);
+        }
+        let report = move || {
+            let context =
+                ExceptionContext::new("Task exception was never retrieved").with_error(error);
+            running_loop().call_exception_handler(context);
+        };
+        let _ = self.handle.call_soon_threadsafe(report);
+    }
+}
+
 impl<T> Future for RemoteTask<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
+        if is_cancel_pending() {
+            return Poll::Pending;
+        }
         let mut state = self.shared.lock();
         if let Some(output) = state.output.take() {
             return Poll::Ready(output);

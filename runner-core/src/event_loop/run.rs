@@ -34,6 +34,7 @@ impl<'a> Running<'a> {
             return Err(RunError::AnotherLoopRunning);
         }
         core.running.set(true);
+        core.look_at_timers_first();
         Ok(Running {
             event_loop,
             _scheduler: core.scheduler.enter(),

@@ -16,6 +16,7 @@ use std::task::{Context as Cx, Poll, Waker};
 use slab::Slab;
 
 use super::{EventLoop, LoopCore};
+use crate::context::Snapshot;
 use crate::driver::{Interest, Readiness, Token};
 use crate::handle::Handle;
 use crate::task::scheduler::{Ready, Scheduler};
@@ -151,6 +152,8 @@ struct FdCallback {
     /// The queued call, to be called off by `remove_reader`.
     handle: Rc<RefCell<Option<Handle>>>,
     location: &'static Location<'static>,
+    /// The context of `add_reader`, for every call.
+    context: Snapshot,
 }
 
 impl FdCallback {
@@ -160,6 +163,7 @@ impl FdCallback {
             queued: Rc::default(),
             handle: Rc::default(),
             location,
+            context: Snapshot::current(),
         }
     }
 
@@ -172,7 +176,7 @@ impl FdCallback {
             callback.queued.set(false);
             (callback.run.borrow_mut())();
         };
-        let handle = Handle::new(Box::new(call), self.location);
+        let handle = Handle::in_context(self.context.clone(), Box::new(call), self.location);
         *self.handle.borrow_mut() = Some(handle.clone());
         scheduler.push(Ready::Callback(handle));
     }

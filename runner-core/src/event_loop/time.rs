@@ -181,6 +181,14 @@ impl LoopCore {
         }
     }
 
+    /// A run that never becomes idle should not miss what became due before it.
+    pub(super) fn look_at_timers_first(&self) {
+        let due = self
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= self.now());
+        self.timer_due.set(due);
+    }
+
     /// When the loop must wake up at the latest.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let nanos = self.timers.borrow_mut().next_deadline()?;

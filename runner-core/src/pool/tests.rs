@@ -12,7 +12,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::{ExecutorReport, Job, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder};
+use crate::executor::Job;
+
+use super::{ExecutorReport, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder};
 
 /// Far longer than any of it takes; a test that needs it has failed.
 const LIMIT: Duration = Duration::from_secs(20);

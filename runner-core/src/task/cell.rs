@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-use super::TaskRef;
 use super::scheduler::Mail;
 use crate::context::{Context, Snapshot};
 use crate::error::{CancelReason, CancelledError, Origin, Subject};
 use crate::exception::TaskInfo;
+use crate::handle::Handle;
 use crate::inbox::Inbox;
 
 /// The next task's number. Process-wide, as `Task-N` is in asyncio.
@@ -69,15 +69,12 @@ struct Extra {
     /// Given to the builder: shared with others, entered for each poll.
     shared_context: Option<Context>,
     /// Called in this order when the task is done.
-    done_callbacks: Vec<DoneCallback>,
+    done_callbacks: Vec<Handle>,
     /// The catch scopes that wait now, each with the waker it was last polled with.
     scopes: Vec<(u64, Waker)>,
     /// The last scope's number.
     last_scope: u64,
 }
-
-/// See [`TaskRef::add_done_callback`].
-pub(crate) type DoneCallback = Box<dyn FnOnce(&TaskRef)>;
 
 impl TaskCell {
     pub(super) fn new(inbox: &'static Inbox<Mail>, options: TaskOptions) -> TaskCell {
@@ -207,7 +204,7 @@ impl TaskCell {
     }
 
     /// The future is gone. Returns what must be dropped or called on the loop's thread, and leaves the rest.
-    pub(super) fn mark_done(&self, cancelled: bool) -> Vec<DoneCallback> {
+    pub(super) fn mark_done(&self, cancelled: bool) -> Vec<Handle> {
         self.set(DONE);
         self.clear(PENDING);
         if cancelled {
@@ -228,7 +225,7 @@ impl TaskCell {
     }
 
     /// Keeps `callback` for the end; gives it back if the end has come.
-    pub(super) fn add_done_callback(&self, callback: DoneCallback) -> Option<DoneCallback> {
+    pub(super) fn add_done_callback(&self, callback: Handle) -> Option<Handle> {
         if self.is_done() {
             return Some(callback);
         }

@@ -206,10 +206,11 @@ macro_rules! task_methods {
 
             /// Has the loop call `callback` soon after the task is done; at once, if it is done already.
             ///
-            /// Callbacks are called in the order in which they were added.
+            /// Callbacks are called in the order in which they were added, each in the context of whoever added it.
+            #[track_caller]
             pub fn add_done_callback(&self, callback: impl FnOnce(&TaskRef) + 'static) {
                 let $this = self;
-                $task.attach_done_callback(Box::new(callback));
+                $task.attach_done_callback(Box::new(callback), Location::caller());
             }
         }
     };
@@ -242,19 +243,24 @@ impl TaskRef {
         self.cell().inbox
     }
 
-    fn attach_done_callback(&self, callback: cell::DoneCallback) {
-        let Some(callback) = self.cell().add_done_callback(callback) else {
+    fn attach_done_callback(
+        &self,
+        callback: Box<dyn FnOnce(&TaskRef)>,
+        location: &'static Location<'static>,
+    ) {
+        let task = self.clone();
+        let handle = Handle::new(Box::new(move || callback(&task)), location);
+        let Some(handle) = self.cell().add_done_callback(handle) else {
             return;
         };
-        let task = self.clone();
         match Scheduler::current() {
-            Some(scheduler) => {
-                let location = self.cell().location();
-                let callback = Handle::new(Box::new(move || callback(&task)), location);
-                scheduler.push(Ready::Callback(callback));
-            }
+            Some(scheduler) => scheduler.push(Ready::Callback(handle)),
             // The task is done and no loop runs here: there is nobody else to call it.
-            None => callback(&task),
+            None => {
+                if let Some((callback, _context)) = handle.take() {
+                    callback();
+                }
+            }
         }
     }
 }
@@ -295,6 +301,10 @@ impl<T> Future for Task<T> {
             return Poll::Ready(Err(error));
         }
         this.refuse_to_await_itself();
+        if is_cancel_pending() && this.task.is_finished() {
+            // The output stays where it is, for whoever awaits after the cancellation was delivered.
+            return Poll::Pending;
+        }
         this.forward_cancel();
         let output = std::task::ready!(this.poll_output(cx));
         match (output, this.forwarded.take()) {

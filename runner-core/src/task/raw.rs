@@ -28,7 +28,6 @@ use super::scheduler::{Mail, Ready, Scheduler, push_local};
 use crate::context::{EnterGuard, Entered, Identity, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
-use crate::handle::Handle;
 use crate::inbox::Inbox;
 
 /// A task's turn to run.
@@ -405,11 +404,7 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, cancelled: bool) 
     // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
     cell.let_go();
     for callback in cell.mark_done(cancelled) {
-        let task = cell.to_ref();
-        scheduler.push(Ready::Callback(Handle::new(
-            Box::new(move || callback(&task)),
-            cell.location(),
-        )));
+        scheduler.push(Ready::Callback(callback));
     }
 }
 

@@ -12,6 +12,7 @@ use std::task::Waker;
 
 use super::TaskRef;
 use super::raw::{Parcel, Registry, Runnable};
+use crate::context::Snapshot;
 use crate::driver::Notify;
 use crate::exception::{ExceptionContext, ExceptionSink};
 use crate::handle::Handle;
@@ -26,7 +27,14 @@ pub(crate) enum Ready {
 /// What arrives from other threads.
 pub(crate) enum Mail {
     Task(Parcel),
-    Callback(Box<dyn FnOnce() + Send>, &'static Location<'static>),
+    Callback(Posted),
+}
+
+/// A callback from another thread, with the context of whoever sent it.
+pub(crate) struct Posted {
+    pub(crate) run: Box<dyn FnOnce() + Send>,
+    pub(crate) context: Snapshot,
+    pub(crate) location: &'static Location<'static>,
 }
 
 /// The queue and the registry of one loop.
@@ -145,9 +153,11 @@ impl Scheduler {
             .borrow_mut()
             .extend(mail.drain(..count).map(|item| match item {
                 Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
-                Mail::Callback(callback, location) => {
-                    Ready::Callback(Handle::new(callback, location))
-                }
+                Mail::Callback(Posted {
+                    run,
+                    context,
+                    location,
+                }) => Ready::Callback(Handle::in_context(context, run, location)),
             }));
     }
 
