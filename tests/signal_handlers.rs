@@ -23,13 +23,23 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Sends `signal` to this process; it is delivered when this returns, or about to be.
 fn send(signal: i32) {
     let pid = std::process::id().to_string();
-    assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([&format!("-{signal}"), &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// The bit of `signal` in the process's mask of caught signals.
 fn is_caught(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .unwrap()
+        .trim();
     u64::from_str_radix(mask, 16).unwrap() >> (signal - 1) & 1 == 1
 }
 
@@ -53,7 +63,9 @@ fn a_signal_wakes_a_loop_that_waits_and_runs_the_callback_on_its_thread() {
     let _alone = alone();
     let event_loop = EventLoop::new().unwrap();
     let count = counting(&event_loop, SIGUSR1, 1);
-    event_loop.call_later(Duration::from_secs(60), || panic!("the signal did not wake the loop"));
+    event_loop.call_later(Duration::from_secs(60), || {
+        panic!("the signal did not wake the loop")
+    });
     let sender = std::thread::spawn(|| send(SIGUSR1));
     event_loop.run_forever().unwrap();
     sender.join().unwrap();
@@ -78,7 +90,9 @@ fn each_signal_that_was_delivered_is_one_call() {
 fn every_loop_that_listens_is_told() {
     let _alone = alone();
     let loops = [EventLoop::new().unwrap(), EventLoop::new().unwrap()];
-    let counts = loops.each_ref().map(|event_loop| counting(event_loop, SIGUSR1, 1));
+    let counts = loops
+        .each_ref()
+        .map(|event_loop| counting(event_loop, SIGUSR1, 1));
     send(SIGUSR1);
     for (event_loop, count) in loops.iter().zip(&counts) {
         event_loop.run_forever().unwrap();
@@ -118,7 +132,12 @@ fn removing_the_last_handler_and_closing_the_loop_bring_the_disposition_back() {
 #[test]
 fn what_cannot_be_caught_is_refused_in_words() {
     let event_loop = EventLoop::new().unwrap();
-    let refused = |signal| event_loop.add_signal_handler(signal, || ()).unwrap_err().to_string();
+    let refused = |signal| {
+        event_loop
+            .add_signal_handler(signal, || ())
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(refused(99), "invalid signal number 99");
     assert_eq!(refused(0), "invalid signal number 0");
     assert_eq!(refused(-1), "invalid signal number -1");
@@ -142,7 +161,9 @@ fn a_handler_that_panics_is_reported_and_called_again() {
             stopper.stop();
         }
     });
-    event_loop.add_signal_handler(SIGUSR1, || panic!("the handler failed")).unwrap();
+    event_loop
+        .add_signal_handler(SIGUSR1, || panic!("the handler failed"))
+        .unwrap();
     event_loop.call_soon(|| send(SIGUSR1));
     event_loop.call_soon(|| send(SIGUSR1));
     event_loop.run_forever().unwrap();

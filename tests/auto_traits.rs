@@ -1,0 +1,203 @@
+//! Which public type may leave its thread: one table, so that a change of any fact is seen.
+
+use std::fmt::Write as _;
+use std::marker::PhantomData;
+
+use asyncio::driver::{
+    Events, Interest, Mode, PollingDriver, Readiness, Token, VirtualClock, VirtualTime, Wait,
+};
+
+/// Asks for a trait where a `bool` is wanted: the inherent constant exists only for types with the trait, and goes first.
+struct Probe<T: ?Sized>(PhantomData<T>);
+
+trait No {
+    const SEND: bool = false;
+    const SYNC: bool = false;
+    const UNPIN: bool = false;
+    const COPY: bool = false;
+    const CLONE: bool = false;
+}
+
+impl<T: ?Sized> No for Probe<T> {}
+
+impl<T: ?Sized + Send> Probe<T> {
+    const SEND: bool = true;
+}
+
+impl<T: ?Sized + Sync> Probe<T> {
+    const SYNC: bool = true;
+}
+
+impl<T: ?Sized + Unpin> Probe<T> {
+    const UNPIN: bool = true;
+}
+
+impl<T: Copy> Probe<T> {
+    const COPY: bool = true;
+}
+
+impl<T: Clone> Probe<T> {
+    const CLONE: bool = true;
+}
+
+/// One line per type: its name, and the traits that it has.
+macro_rules! facts {
+    ($table:ident, $($type:ty),+ $(,)?) => {
+        $(
+            let name = stringify!($type).replace("asyncio :: ", "").replace("asyncio::", "");
+            write!($table, "{}:", name.replace(' ', "")).unwrap();
+            let traits = [
+                (<Probe<$type>>::SEND, "Send"),
+                (<Probe<$type>>::SYNC, "Sync"),
+                (<Probe<$type>>::UNPIN, "Unpin"),
+                (<Probe<$type>>::CLONE, "Clone"),
+                (<Probe<$type>>::COPY, "Copy"),
+            ];
+            for (_, name) in traits.into_iter().filter(|(has, _)| *has) {
+                write!($table, " {name}").unwrap();
+            }
+            $table.push('\n');
+        )+
+    };
+}
+
+type Ready = std::future::Ready<u32>;
+type Pinned = std::marker::PhantomPinned;
+
+#[test]
+fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
+    let mut table = String::new();
+    facts!(
+        table,
+        // The loop and what belongs to its thread.
+        asyncio::EventLoop,
+        asyncio::EventLoopBuilder,
+        asyncio::TaskBuilder,
+        asyncio::Task<u32>,
+        asyncio::TaskRef,
+        asyncio::Handle,
+        asyncio::TimerHandle,
+        asyncio::Context,
+        asyncio::Runner,
+        asyncio::RunnerBuilder,
+        asyncio::ExceptionContext,
+        asyncio::Sleep,
+        asyncio::CatchCancelled<Ready>,
+        asyncio::Timeout<Ready>,
+        asyncio::CatchCancelled<Pinned>,
+        asyncio::Timeout<Pinned>,
+        asyncio::io::Async<std::net::TcpStream>,
+        PollingDriver,
+        VirtualTime,
+        VirtualClock,
+        // Remote controls.
+        asyncio::LoopHandle,
+        asyncio::CancelHandle,
+        asyncio::RemoteTask<u32>,
+        asyncio::RemoteTask<std::cell::Cell<u32>>,
+        // The executor.
+        asyncio::ThreadPoolExecutor,
+        asyncio::ThreadPoolExecutorBuilder,
+        asyncio::Job<u32>,
+        asyncio::StopToken,
+        asyncio::RunningJob,
+        asyncio::ExecutorReport,
+        // Variables are statics.
+        asyncio::ContextVar<String>,
+        asyncio::Token<String>,
+        // Errors and reports.
+        asyncio::RunError,
+        asyncio::JoinError,
+        asyncio::CancelledError,
+        asyncio::CancelReason,
+        asyncio::TimeoutError,
+        asyncio::ContextError,
+        asyncio::ClosedError,
+        asyncio::TaskInfo,
+        asyncio::ShutdownReport,
+        asyncio::Survivor,
+        asyncio::AbandonedJob,
+        asyncio::RunnerState,
+        // Plain data.
+        asyncio::YieldNow,
+        Events,
+        Interest,
+        Mode,
+        Readiness,
+        Token,
+        Wait,
+    );
+    assert_eq!(table, EXPECTED);
+}
+
+const EXPECTED: &str = "\
+EventLoop: Unpin Clone
+EventLoopBuilder: Unpin
+TaskBuilder: Unpin
+Task<u32>: Unpin
+TaskRef: Unpin Clone
+Handle: Unpin Clone
+TimerHandle: Unpin Clone
+Context: Unpin Clone
+Runner: Unpin
+RunnerBuilder: Unpin
+ExceptionContext: Unpin
+Sleep: Unpin
+CatchCancelled<Ready>: Unpin
+Timeout<Ready>: Unpin
+CatchCancelled<Pinned>:
+Timeout<Pinned>:
+io::Async<std::net::TcpStream>: Unpin
+PollingDriver: Unpin
+VirtualTime: Unpin
+VirtualClock: Unpin Clone
+LoopHandle: Send Sync Unpin Clone Copy
+CancelHandle: Send Sync Unpin Clone
+RemoteTask<u32>: Send Sync Unpin
+RemoteTask<std::cell::Cell<u32>>: Send Sync Unpin
+ThreadPoolExecutor: Send Sync Unpin Clone
+ThreadPoolExecutorBuilder: Send Sync Unpin Clone
+Job<u32>: Send Sync Unpin
+StopToken: Send Sync Unpin Clone
+RunningJob: Send Sync Unpin Clone
+ExecutorReport: Send Sync Unpin Clone
+ContextVar<String>: Send Sync Unpin
+Token<String>: Send Sync Unpin
+RunError: Send Sync Unpin
+JoinError: Send Sync Unpin
+CancelledError: Send Sync Unpin Clone
+CancelReason: Send Sync Unpin Clone Copy
+TimeoutError: Send Sync Unpin Clone Copy
+ContextError: Send Sync Unpin Clone Copy
+ClosedError: Send Sync Unpin Clone Copy
+TaskInfo: Send Sync Unpin Clone
+ShutdownReport: Send Sync Unpin
+Survivor: Send Sync Unpin Clone
+AbandonedJob: Send Sync Unpin Clone
+RunnerState: Send Sync Unpin Clone Copy
+YieldNow: Send Sync Unpin
+Events: Send Sync Unpin
+Interest: Send Sync Unpin Clone Copy
+Mode: Send Sync Unpin Clone Copy
+Readiness: Send Sync Unpin Clone Copy
+Token: Send Sync Unpin Clone Copy
+Wait: Send Sync Unpin Clone Copy
+";
+
+/// Errors travel in a `Box<dyn Error + Send + Sync>`, as `?` in most programs wants it.
+#[test]
+fn errors_fit_the_usual_boxes() {
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    let boxed: [Boxed; 3] = [
+        asyncio::RunError::Closed.into(),
+        asyncio::TimeoutError::default().into(),
+        asyncio::run(async {
+            let task = asyncio::spawn(std::future::pending::<()>());
+            task.cancel();
+            task.await.unwrap_err()
+        })
+        .unwrap()
+        .into(),
+    ];
+    assert_eq!(boxed[0].to_string(), "Runner is closed");
+}
