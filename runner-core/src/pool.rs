@@ -124,8 +124,8 @@ impl ThreadPoolExecutor {
 
     /// Returns how many jobs are queued or running.
     ///
-    /// A job counts as done just before its awaiter is woken. One whose [`PoolJob`] was dropped while it was queued counts
-    /// until a worker comes across it.
+    /// A job counts as done just before its awaiter is woken. One that was taken back while it was queued counts until a
+    /// worker comes across it.
     pub fn outstanding(&self) -> usize {
         let state = self.owner.pool.lock();
         state.queue.len() + state.workers - state.offered
