@@ -101,7 +101,12 @@ impl EventLoop {
             Some(when) => (when, self.core.nanos(when)),
             None => (far_future(now), NEVER),
         };
-        self.schedule(when, nanos, callback, Location::caller())
+        let deadline = Deadline {
+            when,
+            nanos,
+            is_due: delay.is_zero(),
+        };
+        self.schedule(deadline, Box::new(callback), Location::caller())
     }
 
     /// Has `callback` called at `when`, on the clock of [`time`](EventLoop::time). A time that has passed means soon.
@@ -111,29 +116,44 @@ impl EventLoop {
     /// When the loop is closed.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
-        self.schedule(when, self.core.nanos(when), callback, Location::caller())
+        let is_due = when <= self.core.now();
+        let deadline = Deadline {
+            when,
+            nanos: self.core.nanos(when),
+            is_due,
+        };
+        self.schedule(deadline, Box::new(callback), Location::caller())
     }
 
     #[track_caller]
     fn schedule(
         &self,
-        when: Instant,
-        nanos: u64,
-        callback: impl FnOnce() + 'static,
+        deadline: Deadline,
+        callback: Box<dyn FnOnce()>,
         location: &'static Location<'static>,
     ) -> TimerHandle {
         self.core.refuse_if_closed();
-        let handle = Handle::new(Box::new(callback), location);
+        let handle = Handle::new(callback, location);
+        let entry = TimerEntry::Callback(handle.clone());
         let key = self
             .core
-            .insert_timer(nanos, TimerEntry::Callback(handle.clone()));
+            .insert_timer(deadline.nanos, deadline.is_due, entry);
         TimerHandle {
             handle,
             key,
-            when,
+            when: deadline.when,
             core: Rc::downgrade(&self.core),
         }
     }
+}
+
+/// When a callback is to be called.
+struct Deadline {
+    when: Instant,
+    /// The same on the loop's scale.
+    nanos: u64,
+    /// It has passed already.
+    is_due: bool,
 }
 
 /// A time that no clock will show, for a deadline that overflows.
@@ -155,13 +175,13 @@ impl LoopCore {
         self.epoch.checked_add(Duration::from_nanos(nanos))
     }
 
-    fn insert_timer(&self, nanos: u64, entry: TimerEntry) -> TimerKey {
-        let key = self.timers.borrow_mut().insert(nanos, entry);
-        // While the loop is busy, timers are looked at only every so often; one that is due now should not wait for that.
-        if nanos != NEVER && nanos <= self.nanos(self.now()) {
+    /// The caller knows the time: `is_due` if the deadline has passed already. While the loop is busy, timers are looked at
+    /// only every so often; one that is due now should not wait for that.
+    fn insert_timer(&self, nanos: u64, is_due: bool, entry: TimerEntry) -> TimerKey {
+        if is_due {
             self.timer_due.set(true);
         }
-        key
+        self.timers.borrow_mut().insert(nanos, entry)
     }
 
     /// Moves every timer that is due to the ready queue, in the order of deadlines.
@@ -240,7 +260,11 @@ impl Timeout {
         if self.armed.take().is_some() || core.now() >= deadline {
             return Poll::Ready(());
         }
-        let key = core.insert_timer(core.nanos(deadline), TimerEntry::Wake(cx.waker().clone()));
+        let key = core.insert_timer(
+            core.nanos(deadline),
+            false,
+            TimerEntry::Wake(cx.waker().clone()),
+        );
         self.armed.set(Some(key));
         Poll::Pending
     }
