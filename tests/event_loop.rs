@@ -816,13 +816,13 @@ fn dropping_the_last_handle_closes_the_loop() {
 #[test]
 fn destructors_that_panic_during_close_keep_nobody_from_being_dropped() {
     let event_loop = virtual_loop();
-    let _quiet = reports_of(&event_loop);
+    let reports = reports_of(&event_loop);
     let trace = Trace::new();
     let bad = PanicOnDrop("in a callback's destructor");
     event_loop.call_soon(move || drop(bad));
     let bad = PanicOnDrop("in a timer's destructor");
     event_loop.call_later(SECOND, move || drop(bad));
-    drop(event_loop.spawn(async {
+    drop(event_loop.task().name("worker").spawn(async {
         let _bad = PanicOnDrop("in a task's destructor");
         pending::<()>().await;
     }));
@@ -836,6 +836,14 @@ fn destructors_that_panic_during_close_keep_nobody_from_being_dropped() {
     let mut dropped = trace.take();
     dropped.sort();
     assert_eq!(dropped, ["callback dropped", "dropped", "timer dropped"]);
+    assert_eq!(
+        reports.take(),
+        [
+            "a destructor panicked while the loop was closed: in a callback's destructor [-]",
+            "a destructor panicked while the task's future was dropped: in a task's destructor [worker]",
+            "a destructor panicked while the loop was closed: in a timer's destructor [-]",
+        ]
+    );
 }
 
 // ----- 5.7 exception handler -----

@@ -219,6 +219,14 @@ impl ExceptionSink {
         self.during_shutdown.borrow_mut().take().unwrap_or_default()
     }
 
+    /// Drops what a loop that is being closed has left; a destructor that panics is reported.
+    pub(crate) fn drop_left_over<T>(&self, value: T) {
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
+            let message = "a destructor panicked while the loop was closed";
+            self.report(ExceptionContext::new(message).with_panic(payload));
+        }
+    }
+
     /// Reports a task's panic that nobody retrieved.
     pub(crate) fn report_unseen_panic(&self, payload: Box<dyn Any + Send>, task: TaskInfo) {
         let context = ExceptionContext::new("Task exception was never retrieved");
@@ -271,7 +279,7 @@ pub(crate) fn write_to_stderr(context: &ExceptionContext) {
 /// Drops `value` whose destructor may panic, where there is nobody left to tell.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
-        // A payload that panics when it is dropped would panic here again: it is leaked instead.
-        std::mem::forget(payload);
+        // The payload's own destructor may panic as well; what that throws is leaked, for there is no end to it.
+        std::mem::forget(panic::catch_unwind(AssertUnwindSafe(move || drop(payload))));
     }
 }

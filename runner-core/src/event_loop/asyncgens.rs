@@ -101,7 +101,9 @@ impl LoopCore {
     /// Drops what was left to close; their bodies go unasked.
     pub(super) fn abandon_asyncgens(&self) {
         let orphans = self.asyncgens.orphans.take();
-        orphans.into_iter().for_each(crate::exception::drop_quietly);
+        for orphan in orphans {
+            self.scheduler.exceptions.drop_left_over(orphan);
+        }
     }
 
     async fn asyncgens_finalized(&self) {

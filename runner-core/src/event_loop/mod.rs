@@ -339,7 +339,9 @@ impl LoopCore {
         self.scheduler.close();
         self.abandon_asyncgens();
         let timers: Vec<TimerEntry> = self.timers.borrow_mut().drain().collect();
-        timers.into_iter().for_each(crate::exception::drop_quietly);
+        for timer in timers {
+            self.scheduler.exceptions.drop_left_over(timer);
+        }
         self.sources.close();
         drop(self.signal_handlers.take());
         self.executor_shutdown.set(true);

@@ -218,7 +218,7 @@ impl Scheduler {
         self.drain();
         // What arrives from now on is refused or, for a wake-up, cannot happen: every task is done.
         for item in self.inbox.close() {
-            crate::exception::drop_quietly(item);
+            self.exceptions.drop_left_over(item);
         }
         drop(entered);
         UNUSED_INBOXES
@@ -237,7 +237,7 @@ impl Scheduler {
         while let Some(entry) = self.pop() {
             match entry {
                 Ready::Task(runnable) => drop(runnable.run()),
-                Ready::Callback(handle) => crate::exception::drop_quietly(handle.take()),
+                Ready::Callback(handle) => self.exceptions.drop_left_over(handle.take()),
             }
         }
     }
