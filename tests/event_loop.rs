@@ -822,8 +822,9 @@ fn destructors_that_panic_during_close_keep_nobody_from_being_dropped() {
     event_loop.call_soon(move || drop(bad));
     let bad = PanicOnDrop("in a timer's destructor");
     event_loop.call_later(SECOND, move || drop(bad));
-    drop(event_loop.task().name("worker").spawn(async {
-        let _bad = PanicOnDrop("in a task's destructor");
+    let bad = PanicOnDrop("in a task's destructor");
+    drop(event_loop.task().name("worker").spawn(async move {
+        let _bad = bad;
         pending::<()>().await;
     }));
     event_loop.stop();
