@@ -135,14 +135,16 @@ impl Run {
         let armed = self.armed.borrow();
         let Some((armed, main)) = &*armed else { return };
         let presses = armed.presses();
-        if presses >= 1 && !self.cancelled.replace(true) {
-            if presses == 1 {
-                say_what_comes_next();
+        match presses {
+            0 => {}
+            1 => {
+                if !self.cancelled.replace(true) {
+                    say_what_comes_next();
+                    main.cancel_for(reason(armed), None);
+                }
             }
-            main.cancel_for(reason(armed), None);
-        }
-        if presses >= 2 {
-            self.abandoned.set(true);
+            // Given up: also if this is the first look, and the cleanup has not begun.
+            _ => self.abandoned.set(true),
         }
         // Last: a loop that hangs while it writes to a terminal that was stopped has not reacted.
         armed.acknowledge(presses);
@@ -166,7 +168,7 @@ impl<F: Future> Future for Guarded<F> {
         let this = self.project();
         if let Some(run) = this.run.take() {
             run.react();
-            if is_cancel_pending() {
+            if run.abandoned.get() || is_cancel_pending() {
                 return Poll::Pending;
             }
         }
