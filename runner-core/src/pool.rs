@@ -5,24 +5,30 @@
 //!
 //! This file knows neither loop nor task: whoever awaits a [`PoolJob`] is a plain waker to it.
 
-use std::any::Any;
+mod job;
+mod stop_token;
+mod waiting;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{self, AssertUnwindSafe, Location};
-use std::pin::Pin;
+use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_task::{FallibleTask, Runnable};
+use async_task::Runnable;
 
-use crate::error::{JoinError, JoinErrorKind, Origin, Subject};
+pub(crate) use self::job::PoolJob;
+use self::job::{Contained, JobState, Work, contain, never_scheduled};
+pub use self::stop_token::StopToken;
+use self::waiting::{deadline_after, has_passed, lock, wait_on};
+
+use crate::error::JoinErrorKind;
 
 /// How long a worker stays without work.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -312,96 +318,6 @@ fn default_max_workers() -> usize {
     cpus.saturating_add(4).min(32)
 }
 
-/// A job given to a [`ThreadPoolExecutor`]; await it for the job's value.
-///
-/// Dropping it while the job is queued takes the job back: it is never run, and what it captured is dropped by the worker
-/// that comes across it. A job that has begun runs to its end, and its value is dropped in the worker.
-///
-/// # Errors
-///
-/// The awaiting code gets a [`JoinError`] if the job panicked, if the executor was shut down before the job had begun,
-/// or if not even one thread could be started to run it.
-///
-/// # Panics
-///
-/// When polled again after it has given its output.
-///
-/// # Cancel safety
-///
-/// The output is delivered once; a poll that is not the last loses nothing. Dropping the future gives the output up.
-#[must_use = "a job is taken back when it is dropped before it has begun; await it, or call `detach`"]
-pub(crate) struct PoolJob<T> {
-    /// Where the job's output is to come from.
-    state: JobState<T>,
-    /// The line that submitted it.
-    location: &'static Location<'static>,
-}
-
-/// Where the output of a [`PoolJob`] is to come from.
-enum JobState<T> {
-    /// From a worker, or from whoever drops the queue: no output means that the job was dropped with it.
-    Submitted(FallibleTask<Contained<thread::Result<T>>, &'static Location<'static>>),
-    /// From here; the job was never queued.
-    Refused(JoinErrorKind),
-    /// It was given already.
-    Finished,
-}
-
-impl<T> PoolJob<T> {
-    /// Lets the job run even if nobody awaits it; its value, or its panic, is dropped in the worker.
-    pub(crate) fn detach(self) {
-        if let JobState::Submitted(task) = self.state {
-            task.detach();
-        }
-    }
-
-    /// Returns `true` if awaiting the job would give its output at once.
-    pub(crate) fn is_finished(&self) -> bool {
-        match &self.state {
-            JobState::Submitted(task) => task.is_finished(),
-            JobState::Refused(_) | JobState::Finished => true,
-        }
-    }
-
-    fn error(&self, kind: JoinErrorKind) -> JoinError {
-        let origin = Origin {
-            subject: Subject::Job,
-            location: self.location,
-        };
-        JoinError::new(kind, origin)
-    }
-}
-
-impl<T> Future for PoolJob<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = match &mut self.state {
-            JobState::Submitted(task) => ready!(Pin::new(task).poll(cx)),
-            JobState::Refused(_) => None,
-            JobState::Finished => panic!("a job was polled again after it has given its output"),
-        };
-        let kind = match (mem::replace(&mut self.state, JobState::Finished), outcome) {
-            (_, Some(outcome)) => match outcome.into_inner() {
-                Ok(value) => return Poll::Ready(Ok(value)),
-                Err(payload) => JoinErrorKind::Panic(Mutex::new(payload)),
-            },
-            (JobState::Refused(kind), None) => kind,
-            (_, None) => JoinErrorKind::ExecutorShutdown,
-        };
-        Poll::Ready(Err(self.error(kind)))
-    }
-}
-
-impl<T> fmt::Debug for PoolJob<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job")
-            .field("location", &format_args!("{}", self.location))
-            .field("finished", &self.is_finished())
-            .finish()
-    }
-}
-
 /// A job that a worker is running, or was when the list it comes from was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningJob {
@@ -451,80 +367,6 @@ impl ExecutorReport {
     /// Returns `true` if no job outlived the shutdown.
     pub fn is_complete(&self) -> bool {
         self.running.is_empty()
-    }
-}
-
-/// Tells a job that its executor is being shut down.
-///
-/// A thread cannot be interrupted from outside; a job that may take long asks its token now and then, or sleeps on it.
-///
-/// # Examples
-///
-/// ```
-/// # use runner_core as asyncio;
-/// use std::time::Duration;
-///
-/// let executor = asyncio::ThreadPoolExecutor::new();
-/// let stop = executor.stop_token();
-/// assert!(!stop.sleep(Duration::from_millis(1)));
-/// executor.begin_shutdown();
-/// assert!(stop.sleep(Duration::MAX)); // returns at once
-/// ```
-#[derive(Clone, Default)]
-pub struct StopToken {
-    /// What all tokens of one executor share.
-    shared: Arc<StopState>,
-}
-
-/// What all tokens of one executor share.
-#[derive(Default)]
-struct StopState {
-    /// Set once, never cleared. Written with `lock` held, so that no sleeper misses it between looking and waiting.
-    stopped: AtomicBool,
-    /// Held to write `stopped`, and by sleepers while they look at it.
-    lock: Mutex<()>,
-    /// Where the sleepers wait.
-    sleepers: Condvar,
-}
-
-impl StopToken {
-    /// Returns `true` once the shutdown has begun.
-    pub fn is_stopped(&self) -> bool {
-        // Pairs with the release in `stop`: what was done before the shutdown began is seen by the job that stops.
-        self.shared.stopped.load(Ordering::Acquire)
-    }
-
-    /// Blocks the thread for `duration`, or until the shutdown begins; returns whether it has begun.
-    pub fn sleep(&self, duration: Duration) -> bool {
-        self.wait_until(deadline_after(Instant::now(), duration))
-    }
-
-    /// Blocks the thread until the shutdown begins.
-    pub fn wait(&self) {
-        self.wait_until(None);
-    }
-
-    fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        let mut guard = lock(&self.shared.lock);
-        while !self.is_stopped() && !has_passed(deadline, Instant::now()) {
-            guard = wait_on(&self.shared.sleepers, guard, deadline);
-        }
-        self.is_stopped()
-    }
-
-    fn stop(&self) {
-        let guard = lock(&self.shared.lock);
-        self.shared.stopped.store(true, Ordering::Release);
-        drop(guard);
-        self.shared.sleepers.notify_all();
-    }
-}
-
-impl fmt::Debug for StopToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StopToken")
-            .field("stopped", &self.is_stopped())
-            .finish()
     }
 }
 
@@ -900,101 +742,10 @@ impl Worker {
     }
 }
 
-/// The future that runs a job's closure in its first and only poll.
-struct Work<F>(Contained<F>);
-
-impl<F, T> Future for Work<F>
-where
-    F: FnOnce() -> T,
-{
-    type Output = Contained<thread::Result<T>>;
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let job = self.0.0.take();
-        let job = job.expect("a job run twice: this is a bug in asyncio");
-        // Nothing that the closure may have left in disorder stays behind: it is consumed, and the payload goes to
-        // the awaiter, who learns of the panic.
-        let outcome = panic::catch_unwind(AssertUnwindSafe(job));
-        // Offered before the awaiter is woken: what it submits next is run by this very worker, not by a new thread.
-        Worker::with_current(Worker::offer);
-        Poll::Ready(Contained(Some(outcome)))
-    }
-}
-
-// The closure is moved out to be called, never pinned.
-impl<F> Unpin for Work<F> {}
-
-/// The schedule function of a job. A job is pushed by hand and done after one poll, its waker given to nobody: there is
-/// nothing to schedule it again, and a function without captures costs nothing in the job's allocation.
-fn never_scheduled(job: QueuedJob) {
-    drop(job);
-}
-
-/// A value of the user's whose destructor may panic without harm.
-///
-/// async-task aborts the process when the destructor of a future or of an output panics.
-struct Contained<V>(Option<V>);
-
-impl<V> Contained<V> {
-    fn into_inner(mut self) -> V {
-        let value = self.0.take();
-        value.expect("a value taken twice: this is a bug in asyncio")
-    }
-}
-
-impl<V> Drop for Contained<V> {
-    fn drop(&mut self) {
-        let Some(value) = self.0.take() else {
-            return;
-        };
-        // In a worker this is the value of a job that nobody awaits any more. The worker was offered already, but its
-        // destructor may take long, or even wait for another job.
-        Worker::with_current(Worker::withdraw);
-        contain(|| drop(value));
-    }
-}
-
-/// Calls foreign code that has nobody above it to panic to; the panic hook has reported a panic by then.
-fn contain(call: impl FnOnce()) {
-    let drop_payload = |payload: Box<dyn Any + Send>| {
-        panic::catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(mem::forget)
-    };
-    // A payload whose destructor panics throws another payload. That one is leaked: there could be no end to it.
-    let _ = panic::catch_unwind(AssertUnwindSafe(call)).or_else(drop_payload);
-}
-
 fn wake_all(wakers: Vec<Waker>) {
     for waker in wakers {
         contain(|| waker.wake());
     }
-}
-
-/// A lock is never poisoned here in earnest: no foreign code runs while one is held.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Returns when `duration` is over; `None`, like a moment too far away to be named, is never.
-fn deadline_after(now: Instant, duration: Duration) -> Option<Instant> {
-    now.checked_add(duration)
-}
-
-fn has_passed(deadline: Option<Instant>, now: Instant) -> bool {
-    deadline.is_some_and(|deadline| now >= deadline)
-}
-
-/// Waits until notified, until the deadline, or for no reason: the caller looks for itself.
-fn wait_on<'a, T>(
-    condvar: &Condvar,
-    guard: MutexGuard<'a, T>,
-    deadline: Option<Instant>,
-) -> MutexGuard<'a, T> {
-    let Some(deadline) = deadline else {
-        return condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    let result = condvar.wait_timeout(guard, left);
-    result.unwrap_or_else(PoisonError::into_inner).0
 }
 
 #[cfg(test)]
