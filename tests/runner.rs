@@ -1449,3 +1449,24 @@ where
     job.await.unwrap();
     end.await.unwrap();
 }
+
+/// faults T13: a future of a megabyte is boxed before it is handed on; unboxed, an unoptimised build copied it more
+/// than twenty times on its way, and main functions overflowed the stack.
+#[test]
+fn a_large_main_future_and_a_large_task_fit_an_ordinary_stack() {
+    const MEGABYTE: usize = 1 << 20;
+    let eight_megabytes = std::thread::Builder::new().stack_size(8 * MEGABYTE);
+    let large = || async {
+        let bytes = [1_u8; MEGABYTE];
+        asyncio::yield_now().await;
+        bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>()
+    };
+    let run = move || {
+        asyncio::run(large()).unwrap()
+            + asyncio::run(async move { asyncio::spawn(large()).await.unwrap() }).unwrap()
+    };
+    assert_eq!(
+        eight_megabytes.spawn(run).unwrap().join().unwrap(),
+        2 * MEGABYTE
+    );
+}

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{EventLoop, LoopCore, current};
 use crate::context::Context;
 use crate::error::{JoinError, JoinErrorKind, RunError};
+use crate::large::is_large;
 use crate::task::cell::TaskOptions;
 use crate::task::{TaskRef, raw, scheduler};
 
@@ -88,7 +89,12 @@ impl EventLoop {
     #[track_caller]
     pub fn run_until_complete<F: IntoFuture>(&self, future: F) -> Result<F::Output, RunError> {
         let options = TaskOptions::at(Location::caller());
-        self.run_main(options, future.into_future(), |_main| Ok(()), |_main| false)
+        let future = future.into_future();
+        if is_large::<F::IntoFuture>() {
+            self.run_main(options, Box::pin(future), |_main| Ok(()), |_main| false)
+        } else {
+            self.run_main(options, future, |_main| Ok(()), |_main| false)
+        }
     }
 
     /// The same in a given context, with a look at the main task before its first step (`prepare`) and after each turn

@@ -5,6 +5,7 @@ use std::panic::Location;
 
 use super::{CancelHandle, EventLoop, LoopHandle, running_loop};
 use crate::context::Context;
+use crate::large::is_large;
 use crate::task::cell::TaskOptions;
 use crate::task::{Task, TaskRef};
 
@@ -97,7 +98,12 @@ impl EventLoop {
     fn start<F: Future + 'static>(&self, options: TaskOptions, future: F) -> Task<F::Output> {
         self.core().refuse_if_closed();
         self.core().keep_order_of_mail();
-        Task::spawn(&self.core().scheduler, options, future)
+        let scheduler = &self.core().scheduler;
+        if is_large::<F>() {
+            Task::spawn(scheduler, options, Box::pin(future))
+        } else {
+            Task::spawn(scheduler, options, future)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::context::{Context, copy_context};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
+use crate::large::is_large;
 use crate::task::cell::TaskOptions;
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
@@ -47,16 +48,17 @@ use crate::task::cell::TaskOptions;
 /// ```
 #[track_caller]
 pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, RunError> {
-    run_and_close(&Runner::new(), future)
+    run_and_close(&Runner::new(), future.into_future())
 }
 
 /// Runs and closes; on a panic the runner's destructor closes.
 #[track_caller]
-pub(crate) fn run_and_close<F: IntoFuture>(
-    runner: &Runner,
-    future: F,
-) -> Result<F::Output, RunError> {
-    let output = runner.run(future);
+pub(crate) fn run_and_close<F: Future>(runner: &Runner, future: F) -> Result<F::Output, RunError> {
+    let output = if is_large::<F>() {
+        runner.run(Box::pin(future))
+    } else {
+        runner.run(future)
+    };
     let event_loop = runner.event_loop();
     if let (Err(error), Ok(event_loop)) = (runner.close(), event_loop) {
         // The result of the run is the caller's; this is what is left to say.
@@ -171,7 +173,7 @@ impl Runner {
     /// Goes on with the future's panic. The runner stays usable, and its close still goes through all phases.
     #[track_caller]
     pub fn run<F: IntoFuture>(&self, future: F) -> Result<F::Output, RunError> {
-        self.run_with(None, Location::caller(), future.into_future())
+        self.run_at(None, Location::caller(), future.into_future())
     }
 
     /// Runs `future` in the given context instead of the runner's own.
@@ -189,11 +191,24 @@ impl Runner {
         context: &Context,
         future: F,
     ) -> Result<F::Output, RunError> {
-        self.run_with(
+        self.run_at(
             Some(context.clone()),
             Location::caller(),
             future.into_future(),
         )
+    }
+
+    fn run_at<F: Future>(
+        &self,
+        context: Option<Context>,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> Result<F::Output, RunError> {
+        if is_large::<F>() {
+            self.run_with(context, location, Box::pin(future))
+        } else {
+            self.run_with(context, location, future)
+        }
     }
 
     fn run_with<F: Future>(
