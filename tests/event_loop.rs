@@ -1172,3 +1172,16 @@ fn a_loop_without_io_opens_no_descriptor_and_starts_no_thread() {
     };
     stderr_of(&output);
 }
+
+/// A handler that holds its loop is no reason for either to stay.
+#[test]
+fn a_closed_loop_lets_go_of_its_exception_handler() {
+    let event_loop = virtual_loop();
+    let held = std::rc::Rc::new(());
+    let (by_handler, itself) = (held.clone(), event_loop.clone());
+    event_loop.set_exception_handler(move |_loop, _context| {
+        let _ = (&by_handler, &itself);
+    });
+    event_loop.close().unwrap();
+    assert_eq!(std::rc::Rc::strong_count(&held), 1);
+}

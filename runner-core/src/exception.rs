@@ -206,7 +206,9 @@ pub(crate) struct ExceptionSink {
 
 impl ExceptionSink {
     pub(crate) fn set_handler(&self, handler: Option<Handler>) {
-        *self.handler.borrow_mut() = handler;
+        let previous = self.handler.replace(handler);
+        // Dropped outside of the cell: what the handler holds is not ours.
+        drop(previous);
     }
 
     /// From now on reports are also collected.

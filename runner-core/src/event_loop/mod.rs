@@ -232,7 +232,7 @@ impl EventLoop {
 
     /// Sets who is told of failures that nobody receives instead of stderr.
     ///
-    /// The handler runs on the loop's thread. If it panics, stderr gets both its panic and what it was given.
+    /// The handler runs on the loop's thread, until the loop is closed. If it panics, stderr gets both its panic and what it was given.
     ///
     /// # Examples
     ///
@@ -349,6 +349,8 @@ impl LoopCore {
             executor.begin_shutdown();
         }
         self.on_interrupt.borrow_mut().take();
+        // A handler that holds the loop would keep it for ever. What is reported from now on goes to stderr.
+        self.scheduler.exceptions.set_handler(None);
         if let Some(mut driver) = self.driver.borrow_mut().take() {
             if self.fork.is_forked() {
                 driver.forget();
