@@ -854,3 +854,34 @@ fn a_cancellation_that_races_the_completion_has_one_outcome() {
         thread.join().unwrap();
     }
 }
+
+/// However much other threads have sent, one turn takes over no more than a bounded part of it, and all of it in order.
+#[test]
+fn a_flood_from_another_thread_is_worked_off_in_turns_of_bounded_length() {
+    const SENT: usize = 5_000;
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let received = seen.clone();
+    let flood = move || {
+        for number in 0..SENT {
+            let received = received.clone();
+            handle
+                .call_soon_threadsafe(move || received.lock().unwrap().push(number))
+                .unwrap();
+        }
+    };
+    std::thread::spawn(flood).join().unwrap();
+    let mut turns = 0;
+    while seen.lock().unwrap().len() < SENT {
+        let before = seen.lock().unwrap().len();
+        event_loop.stop();
+        event_loop.run_forever().unwrap(); // one turn
+        let ran = seen.lock().unwrap().len() - before;
+        assert!((1..=1_024).contains(&ran), "{ran} callbacks in one turn");
+        turns += 1;
+    }
+    assert!(turns > 1);
+    assert!(seen.lock().unwrap().iter().copied().eq(0..SENT));
+    event_loop.close().unwrap();
+}
