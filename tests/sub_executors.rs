@@ -219,10 +219,13 @@ async fn a_raise_whose_request_a_sibling_swallows_is_raised_again() {
 /// (In real time: virtual time stands still while somebody is busy.)
 #[asyncio::test]
 async fn a_busy_sub_executor_gets_the_time_to_ask_everybody() {
+    /// Somebody else's future, which knows of no request.
     async fn busy() {
-        loop {
-            asyncio::yield_now().await;
-        }
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            std::task::Poll::<()>::Pending
+        })
+        .await;
     }
     for around in [false, true] {
         let trace = Trace::new();
