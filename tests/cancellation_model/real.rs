@@ -1,0 +1,342 @@
+//! Runs a program on this crate, on virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
+use std::panic;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use asyncio::{
+    CancelledError, EventLoop, JoinError, Task, TaskRef, catch_cancelled, finally, timeout,
+};
+
+use super::program::{Act, Block, Child, HandleEnd, Op, OutsideEvent, Program, Then, Whom};
+use super::trace::{Event, Outcome, Request, What};
+
+/// Later than any program can last.
+const HORIZON: Duration = Duration::from_secs(3600);
+
+/// Runs the program to its end and returns what happened.
+pub(crate) fn run(program: &Program) -> Vec<Event> {
+    let event_loop = EventLoop::builder()
+        .virtual_time()
+        .build()
+        .expect("a new loop");
+    let world = Rc::new(World {
+        start: event_loop.time(),
+        event_loop: event_loop.clone(),
+        events: RefCell::default(),
+        tasks: RefCell::new(vec![None; program.tasks]),
+        raised: foreign_cancellation(),
+        silent: Cell::new(false),
+    });
+    world.report_panics();
+    event_loop
+        .run_until_complete(drive(world.clone(), program))
+        .expect("the main task is cancelled by nobody");
+    // What is stuck is dropped when the loop is closed, and that is no part of the trace.
+    world.silent.set(true);
+    world.tasks.take();
+    event_loop.close().expect("the loop is not running");
+    world.events.take()
+}
+
+/// The main task: sets everything in motion, and waits until all is over.
+async fn drive(world: Rc<World>, program: &Program) {
+    for event in program.events.iter().filter(|event| event.at > 0) {
+        let (world, event) = (world.clone(), event.clone());
+        let after = Duration::from_millis(event.at);
+        asyncio::running_loop().call_later(after, move || world.happen(&event));
+    }
+    drop(world.spawn(&program.root));
+    for event in program.events.iter().filter(|event| event.at == 0) {
+        world.happen(event);
+    }
+    asyncio::sleep(HORIZON).await;
+    for number in 0..program.tasks {
+        if world.task(number).is_some_and(|task| !task.is_finished()) {
+            world.note(What::Stuck(number));
+        }
+    }
+}
+
+/// A cancellation to be raised by whoever wants to.
+fn foreign_cancellation() -> CancelledError {
+    static FOREIGN: OnceLock<CancelledError> = OnceLock::new();
+    let foreign = FOREIGN.get_or_init(|| {
+        let event_loop = EventLoop::new().expect("a new loop");
+        let cancelled = event_loop.run_until_complete(async {
+            let task = asyncio::spawn(pending::<()>());
+            task.cancel();
+            let error = task.await.expect_err("it is pending for ever");
+            error.cancelled().expect("it was cancelled").clone()
+        });
+        event_loop.close().expect("the loop is not running");
+        cancelled.expect("nobody cancels the main task")
+    });
+    foreign.clone()
+}
+
+/// What all tasks of one run share.
+struct World {
+    event_loop: EventLoop,
+    start: Instant,
+    events: RefCell<Vec<Event>>,
+    /// By their numbers in the program; none before they are spawned.
+    tasks: RefCell<Vec<Option<TaskRef>>>,
+    /// For [`Op::Raise`].
+    raised: CancelledError,
+    /// The run is over.
+    silent: Cell<bool>,
+}
+
+/// A block's future.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + 'a>>;
+
+/// An early return.
+struct Failed;
+
+impl World {
+    /// Notes what happened without asking anybody's count.
+    fn note(&self, what: What) {
+        self.write(what, None);
+    }
+
+    /// Notes what running code has seen, and its count.
+    fn look(&self, what: What) {
+        let task = self.current().and_then(|number| self.task(number));
+        let requests = task.map(|task| task.cancelling());
+        self.write(what, requests);
+    }
+
+    fn write(&self, what: What, cancelling: Option<u32>) {
+        if self.silent.get() {
+            return;
+        }
+        let elapsed = self.event_loop.time() - self.start;
+        self.events.borrow_mut().push(Event {
+            at: u64::try_from(elapsed.as_millis()).expect("a short time"),
+            task: self.current(),
+            what,
+            cancelling,
+        });
+    }
+
+    /// The number of the current task; the main task, which is no part of the program, has none.
+    fn current(&self) -> Option<usize> {
+        self.number_of(asyncio::current_task()?.id())
+    }
+
+    fn number_of(&self, id: u64) -> Option<usize> {
+        let tasks = self.tasks.borrow();
+        tasks
+            .iter()
+            .position(|task| task.as_ref().is_some_and(|task| task.id() == id))
+    }
+
+    fn task(&self, number: usize) -> Option<TaskRef> {
+        self.tasks.borrow()[number].clone()
+    }
+
+    fn report_panics(self: &Rc<Self>) {
+        let world = Rc::downgrade(self);
+        self.event_loop
+            .set_exception_handler(move |_event_loop, context| {
+                let world = world.upgrade().expect("the loop is closed before");
+                let task = context.task().and_then(|task| world.number_of(task.id()));
+                world.note(What::Reported(task.expect("only tasks panic here")));
+            });
+    }
+
+    fn spawn(self: &Rc<Self>, child: &Child) -> Task<Result<Value, Failed>> {
+        let number = child.task;
+        let task = asyncio::spawn(run_task(self.clone(), child.clone()));
+        self.tasks.borrow_mut()[number] = Some(task.task_ref());
+        let world = self.clone();
+        task.add_done_callback(move |task| {
+            world.note(What::Ended {
+                task: number,
+                cancelled: task.is_cancelled(),
+            });
+        });
+        task
+    }
+
+    fn happen(&self, event: &OutsideEvent) {
+        self.ask(event.act, event.task, event.request);
+    }
+
+    fn ask(&self, act: Act, number: usize, request: usize) {
+        let task = self.task(number);
+        match act {
+            Act::Cancel => {
+                let answer = task.map(|task| task.cancel_with(format!("r{request}")));
+                self.look(What::Cancelled(number, answer));
+            }
+            Act::Uncancel => {
+                let answer = task.map(|task| task.uncancel());
+                self.look(What::Uncancelled(number, answer));
+            }
+        }
+    }
+
+    /// Notes what awaiting a task gave, and drops it.
+    fn joined(&self, number: usize, output: Result<Result<Value, Failed>, JoinError>) {
+        let outcome = match &output {
+            Ok(Ok(_value)) => Outcome::Value,
+            Ok(Err(Failed)) => Outcome::Failed,
+            Err(error) => match error.cancelled() {
+                Some(cancelled) => Outcome::Cancelled(request_of(cancelled)),
+                None => Outcome::Panicked,
+            },
+        };
+        self.look(What::Joined(number, outcome));
+    }
+}
+
+fn request_of(cancelled: &CancelledError) -> Request {
+    let number = |text: &str| text.strip_prefix('r')?.parse().ok();
+    Request {
+        reason: cancelled.reason(),
+        number: cancelled.message().and_then(number),
+    }
+}
+
+/// A task's output.
+struct Value {
+    world: Rc<World>,
+    task: usize,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.world.note(What::ValueDropped(self.task));
+    }
+}
+
+/// Notes the beginning and the end of a block.
+struct Guard<'a> {
+    world: &'a World,
+    block: usize,
+}
+
+impl<'a> Guard<'a> {
+    fn enter(world: &'a World, block: usize) -> Guard<'a> {
+        world.look(What::Enter(block));
+        Guard { world, block }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.world.note(What::Leave(self.block));
+    }
+}
+
+async fn run_task(world: Rc<World>, child: Child) -> Result<Value, Failed> {
+    run_block(&world, &child.body).await?;
+    Ok(Value {
+        world: world.clone(),
+        task: child.task,
+    })
+}
+
+fn run_block<'a>(world: &'a Rc<World>, block: &'a Block) -> Running<'a> {
+    Box::pin(async move {
+        let _guard = Guard::enter(world, block.number);
+        for op in &block.ops {
+            run_op(world, op).await?;
+        }
+        Ok(())
+    })
+}
+
+async fn run_op(world: &Rc<World>, op: &Op) -> Result<(), Failed> {
+    match op {
+        Op::Log(number) => world.look(What::Log(*number)),
+        Op::Sleep(duration) => asyncio::sleep(Duration::from_millis(*duration)).await,
+        Op::Yield => asyncio::yield_now().await,
+        Op::Catch {
+            body,
+            handler,
+            then,
+        } => return run_catch(world, body, handler, *then).await,
+        Op::Finally { body, cleanup } => {
+            let cleanup = async || drop(run_block(world, cleanup).await);
+            return finally(run_block(world, body), cleanup).await;
+        }
+        Op::Timeout { limit, body } => {
+            let limit = Duration::from_millis(*limit);
+            match timeout(limit, run_block(world, body)).await {
+                Ok(outcome) => {
+                    world.look(What::InTime);
+                    return outcome;
+                }
+                Err(_expired) => world.look(What::TimedOut),
+            }
+        }
+        Op::Spawn {
+            child,
+            meanwhile,
+            end,
+        } => return run_spawn(world, child, meanwhile, *end).await,
+        Op::Ask { act, whom, request } => {
+            let task = match whom {
+                Whom::Itself => world.current().expect("every task has a number"),
+                Whom::Task(task) => *task,
+            };
+            world.ask(*act, task, *request);
+        }
+        Op::Raise => world.raised.clone().raise().await,
+        Op::Fail => return Err(Failed),
+        // Past the panic hook, which would print.
+        Op::Panic => panic::resume_unwind(Box::new("on purpose")),
+    }
+    Ok(())
+}
+
+async fn run_catch(
+    world: &Rc<World>,
+    body: &Block,
+    handler: &Block,
+    then: Then,
+) -> Result<(), Failed> {
+    match catch_cancelled(run_block(world, body)).await {
+        Ok(outcome) => {
+            world.look(What::NotCancelled);
+            outcome
+        }
+        Err(cancelled) => {
+            world.look(What::Caught(request_of(&cancelled)));
+            run_block(world, handler).await?;
+            match then {
+                Then::Swallow => Ok(()),
+                Then::Raise => cancelled.raise().await,
+            }
+        }
+    }
+}
+
+async fn run_spawn(
+    world: &Rc<World>,
+    child: &Child,
+    meanwhile: &Block,
+    end: HandleEnd,
+) -> Result<(), Failed> {
+    let mut task = world.spawn(child);
+    run_block(world, meanwhile).await?;
+    match end {
+        HandleEnd::Join => world.joined(child.task, task.await),
+        HandleEnd::Insist => match catch_cancelled(&mut task).await {
+            Ok(output) => world.joined(child.task, output),
+            Err(cancelled) => {
+                world.look(What::Caught(request_of(&cancelled)));
+                world.joined(child.task, task.await);
+            }
+        },
+        HandleEnd::Detach => drop(task),
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! What both sides write down: the same events, compared one by one.
+
+use std::fmt;
+
+use asyncio::CancelReason;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// The virtual time, in milliseconds.
+    pub(crate) at: u64,
+    /// The current task.
+    pub(crate) task: Option<usize>,
+    pub(crate) what: What,
+    /// What `cancelling` gives to the code that looks; nobody looks in a destructor or a callback.
+    pub(crate) cancelling: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A block begins.
+    Enter(usize),
+    /// A block's guard is dropped.
+    Leave(usize),
+    Log(usize),
+    /// A `catch` whose body was not cancelled.
+    NotCancelled,
+    Caught(Request),
+    InTime,
+    TimedOut,
+    /// What awaiting a task gave.
+    Joined(usize, Outcome),
+    /// A task's value was dropped.
+    ValueDropped(usize),
+    /// A task's done callback was called.
+    Ended { task: usize, cancelled: bool },
+    /// `cancel` gave this, or there is no such task yet.
+    Cancelled(usize, Option<bool>),
+    /// `uncancel` gave this, or there is no such task yet.
+    Uncancelled(usize, Option<u32>),
+    /// A panic that nobody received went to the exception handler.
+    Reported(usize),
+    /// A task that never ended.
+    Stuck(usize),
+}
+
+/// How a task ended, as far as the one can see who awaits it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Value,
+    Failed,
+    Panicked,
+    Cancelled(Request),
+}
+
+/// Who asked, and the number that the text of the request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) reason: CancelReason,
+    pub(crate) number: Option<usize>,
+}
+
+impl Request {
+    pub(crate) fn unnamed(reason: CancelReason) -> Request {
+        Request {
+            reason,
+            number: None,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms ", self.at)?;
+        match self.task {
+            Some(task) => write!(f, "t{task}: {}", self.what)?,
+            None => write!(f, "-: {}", self.what)?,
+        }
+        match self.cancelling {
+            None | Some(0) => Ok(()),
+            Some(requests) => write!(f, " [{requests}]"),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Enter(block) => write!(f, "enter b{block}"),
+            What::Leave(block) => write!(f, "leave b{block}"),
+            What::Log(number) => write!(f, "log {number}"),
+            What::NotCancelled => write!(f, "not cancelled"),
+            What::Caught(request) => write!(f, "caught {request}"),
+            What::InTime => write!(f, "in time"),
+            What::TimedOut => write!(f, "timed out"),
+            What::Joined(task, outcome) => write!(f, "t{task} gave {outcome}"),
+            What::ValueDropped(task) => write!(f, "value of t{task} dropped"),
+            What::Ended { task, cancelled } => {
+                let how = if *cancelled { "cancelled" } else { "by itself" };
+                write!(f, "t{task} ended {how}")
+            }
+            What::Cancelled(task, answer) => write!(f, "cancel t{task}: {answer:?}"),
+            What::Uncancelled(task, answer) => write!(f, "uncancel t{task}: {answer:?}"),
+            What::Reported(task) => write!(f, "reported the panic of t{task}"),
+            What::Stuck(task) => write!(f, "t{task} never ended"),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Value => write!(f, "a value"),
+            Outcome::Failed => write!(f, "an error"),
+            Outcome::Panicked => write!(f, "a panic"),
+            Outcome::Cancelled(request) => write!(f, "a cancellation, {request}"),
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            Some(number) => write!(f, "{:?} r{number}", self.reason),
+            None => write!(f, "{:?}", self.reason),
+        }
+    }
+}
+
+/// Both traces beside each other, with a mark at the first difference.
+pub(crate) fn side_by_side(model: &[Event], real: &[Event]) -> String {
+    use fmt::Write as _;
+    let mut text = format!("  {:46} | {}\n", "the model says", "the crate does");
+    let first = (0..).find(|&row| model.get(row) != real.get(row));
+    for row in 0..model.len().max(real.len()) {
+        let line = |trace: &[Event]| trace.get(row).map(Event::to_string).unwrap_or_default();
+        let mark = if Some(row) == first { '>' } else { ' ' };
+        let _ = writeln!(text, "{mark} {:46} | {}", line(model), line(real));
+    }
+    text
+}
