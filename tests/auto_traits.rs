@@ -86,6 +86,12 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::Timeout<Ready>,
         asyncio::CatchCancelled<Pinned>,
         asyncio::Timeout<Pinned>,
+        asyncio::Shield<u32>,
+        asyncio::Gather<u32>,
+        asyncio::GatherSettled<u32>,
+        asyncio::AsCompleted<u32>,
+        asyncio::Wait<asyncio::Task<u32>>,
+        asyncio::TaskGroup,
         asyncio::io::Async<std::net::TcpStream>,
         PollingDriver,
         VirtualTime,
@@ -111,6 +117,8 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::CancelledError,
         asyncio::CancelReason,
         asyncio::TimeoutError,
+        asyncio::TaskGroupError,
+        asyncio::TaskFailure,
         asyncio::ContextError,
         asyncio::ClosedError,
         asyncio::TaskInfo,
@@ -118,6 +126,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::Survivor,
         asyncio::AbandonedJob,
         asyncio::RunnerState,
+        asyncio::ReturnWhen,
         // Plain data.
         asyncio::YieldNow,
         Events,
@@ -147,6 +156,12 @@ CatchCancelled<Ready>: Unpin
 Timeout<Ready>: Unpin
 CatchCancelled<Pinned>:
 Timeout<Pinned>:
+Shield<u32>: Unpin
+Gather<u32>: Unpin
+GatherSettled<u32>: Unpin
+AsCompleted<u32>: Unpin
+Wait<Task<u32>>: Unpin
+TaskGroup: Unpin Clone
 io::Async<std::net::TcpStream>: Unpin
 PollingDriver: Unpin
 VirtualTime: Unpin
@@ -164,10 +179,12 @@ ExecutorReport: Send Sync Unpin Clone
 ContextVar<String>: Send Sync Unpin
 Token<String>: Send Sync Unpin
 RunError: Send Sync Unpin
-JoinError: Send Sync Unpin
+JoinError: Send Sync
 CancelledError: Send Sync Unpin Clone
 CancelReason: Send Sync Unpin Clone Copy
 TimeoutError: Send Sync Unpin Clone Copy
+TaskGroupError: Send Sync Unpin
+TaskFailure: Send Sync Unpin
 ContextError: Send Sync Unpin Clone Copy
 ClosedError: Send Sync Unpin Clone Copy
 TaskInfo: Send Sync Unpin Clone
@@ -175,6 +192,7 @@ ShutdownReport: Send Sync Unpin
 Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
 RunnerState: Send Sync Unpin Clone Copy
+ReturnWhen: Send Sync Unpin Clone Copy
 YieldNow: Send Sync Unpin
 Events: Send Sync Unpin
 Interest: Send Sync Unpin Clone Copy

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -285,7 +286,10 @@ impl fmt::Display for Origin {
 /// })
 /// .unwrap();
 /// ```
-pub struct JoinError(Box<JoinErrorInner>);
+///
+/// It is not `Unpin`, which matters to nobody who only holds or returns it: `IntoTask` tells by it what is a task's result
+/// already from what is not.
+pub struct JoinError(Box<JoinErrorInner>, PhantomPinned);
 
 struct JoinErrorInner {
     kind: JoinErrorKind,
@@ -304,11 +308,13 @@ pub(crate) enum JoinErrorKind {
     NoThread(io::Error),
     /// The task was to run in a context that is entered already.
     Context(ContextError),
+    /// It returned an error or panicked, and its task group has what it said.
+    Failed,
 }
 
 impl JoinError {
     pub(crate) fn new(kind: JoinErrorKind, origin: Origin) -> JoinError {
-        JoinError(Box::new(JoinErrorInner { kind, origin }))
+        JoinError(Box::new(JoinErrorInner { kind, origin }), PhantomPinned)
     }
 
     pub(crate) fn panic(payload: Box<dyn Any + Send>, origin: Origin) -> JoinError {
@@ -323,6 +329,11 @@ impl JoinError {
     /// Returns `true` if the task or job panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self.0.kind, JoinErrorKind::Panic(_))
+    }
+
+    /// Returns `true` if the task failed as a child of a task group, whose error has what happened.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.0.kind, JoinErrorKind::Failed)
     }
 
     /// Returns `true` if the executor was shut down before it ran the job.
@@ -409,6 +420,7 @@ impl fmt::Display for JoinError {
                 )
             }
             JoinErrorKind::Context(error) => write!(f, "{origin} was not run: {error}"),
+            JoinErrorKind::Failed => write!(f, "{origin} failed; its task group has the error"),
         }
     }
 }
@@ -425,7 +437,9 @@ impl Error for JoinError {
             JoinErrorKind::Cancelled(error) => Some(error),
             JoinErrorKind::NoThread(error) => Some(error),
             JoinErrorKind::Context(error) => Some(error),
-            JoinErrorKind::Panic(_) | JoinErrorKind::ExecutorShutdown => None,
+            JoinErrorKind::Panic(_) | JoinErrorKind::ExecutorShutdown | JoinErrorKind::Failed => {
+                None
+            }
         }
     }
 }

@@ -27,7 +27,9 @@ mod cancel;
 
 mod executor;
 mod generator;
+mod joining;
 pub mod net;
+mod task_group;
 
 mod runner;
 
@@ -48,6 +50,10 @@ pub use exception::{ExceptionContext, TaskInfo};
 pub use executor::{Job, to_thread, to_thread_with};
 pub use generator::{AsyncGenerator, Yielder, generator};
 pub use handle::Handle;
+pub use joining::{
+    AsCompleted, Gather, GatherSettled, IntoTask, ReturnWhen, Shield, Wait, as_completed, gather,
+    shield, wait,
+};
 pub use pool::{
     ExecutorReport, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
 };
@@ -56,3 +62,4 @@ pub use runner::{
 };
 pub use sleep::{Sleep, YieldNow, sleep, sleep_until, yield_now};
 pub use task::{Task, TaskRef, current_task};
+pub use task_group::{TaskFailure, TaskGroup, TaskGroupError, TaskOutcome};

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context as Cx, Poll};
 use std::time::{Duration, Instant};
 
-use crate::event_loop::{Timeout, running_loop};
+use crate::event_loop::Timeout;
 use crate::task::is_cancel_pending;
 
 /// Waits until `duration` has passed since this was first awaited. A duration of zero lets the others run once.
@@ -44,7 +44,7 @@ pub fn sleep(duration: Duration) -> Sleep {
         state: if duration.is_zero() {
             State::Yield(yield_now())
         } else {
-            State::After(duration)
+            State::Until(Timeout::after(duration))
         },
     }
 }
@@ -60,7 +60,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Cancelled or dropped, it leaves nothing behind.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
-        state: State::Until(Timeout::at(Some(deadline))),
+        state: State::Until(Timeout::at(deadline)),
     }
 }
 
@@ -71,8 +71,6 @@ pub struct Sleep {
 }
 
 enum State {
-    /// Not awaited yet.
-    After(Duration),
     Until(Timeout),
     Yield(YieldNow),
 }
@@ -84,14 +82,9 @@ impl Future for Sleep {
         if is_cancel_pending() {
             return Poll::Pending;
         }
-        if let State::After(duration) = self.state {
-            let deadline = running_loop().time().checked_add(duration);
-            self.state = State::Until(Timeout::at(deadline));
-        }
         match &mut self.state {
             State::Until(timeout) => timeout.poll(cx),
             State::Yield(turn) => Pin::new(turn).poll(cx),
-            State::After(_) => unreachable!("replaced above"),
         }
     }
 }

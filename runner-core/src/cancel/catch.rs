@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use crate::error::CancelledError;
 use crate::task::cell::TaskCell;
 use crate::task::raw::with_current;
-use crate::task::{TaskRef, current_task};
+use crate::task::stand::Standing;
 
 /// Runs `future`; if the task is cancelled meanwhile, drops it and yields the cancellation instead.
 ///
@@ -53,7 +53,7 @@ use crate::task::{TaskRef, current_task};
 pub fn catch_cancelled<F: IntoFuture>(future: F) -> CatchCancelled<F::IntoFuture> {
     CatchCancelled {
         future: Some(future.into_future()),
-        scope: Scope::default(),
+        standing: Standing::catcher(),
     }
 }
 
@@ -63,38 +63,7 @@ pin_project! {
     pub struct CatchCancelled<F> {
         #[pin]
         future: Option<F>,
-        scope: Scope,
-    }
-}
-
-/// A scope's place among the scopes of its task that wait; given up when dropped.
-#[derive(Default)]
-pub(super) struct Scope {
-    /// The task, and the scope's number in it, since it first waited.
-    entered: Option<(TaskRef, u64)>,
-}
-
-impl Scope {
-    /// Notes that the scope waits, so that a request wakes it.
-    pub(super) fn wait(&mut self, cx: &mut Cx<'_>) {
-        if let Some((task, number)) = &self.entered {
-            task.cell().enter_scope(Some(*number), cx.waker());
-        } else if let Some(task) = current_task() {
-            let number = task.cell().enter_scope(None, cx.waker());
-            self.entered = Some((task, number));
-        }
-    }
-
-    pub(super) fn leave(&mut self) {
-        if let Some((task, number)) = self.entered.take() {
-            task.cell().leave_scope(number);
-        }
-    }
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        self.leave();
+        standing: Standing,
     }
 }
 
@@ -113,13 +82,13 @@ impl<F: Future> Future for CatchCancelled<F> {
                 match with_current(|current| current.and_then(TaskCell::take_cancel)) {
                     Some(cancelled) => Err(cancelled),
                     None => {
-                        this.scope.wait(cx);
+                        this.standing.wait(cx);
                         return Poll::Pending;
                     }
                 }
             }
         };
-        this.scope.leave();
+        this.standing.leave();
         this.future.set(None);
         Poll::Ready(outcome)
     }
@@ -142,19 +111,25 @@ impl CancelledError {
     ///
     /// See [`catch_cancelled`].
     pub async fn raise(self) -> ! {
+        let mut standing = Standing::raiser();
         loop {
-            let error = self.clone();
-            poll_fn(|_cx| raise_in_current_task(&error)).await;
+            poll_fn(|cx| {
+                raise_in_current_task(&self);
+                // A sibling in a sub-executor may take it and go on; this one still has to get out.
+                standing.wait(cx);
+                Poll::<()>::Pending
+            })
+            .await;
         }
     }
 }
 
-fn raise_in_current_task(error: &CancelledError) -> Poll<()> {
+#[track_caller]
+fn raise_in_current_task(error: &CancelledError) {
     with_current(|current| match current {
         Some(current) => current.raise(error.clone()),
         None => panic!(
             "`CancelledError::raise` outside of a task: spawn the code with `asyncio::spawn`"
         ),
     });
-    Poll::Pending
 }

@@ -48,7 +48,7 @@ where
 }
 
 /// Gives a panic of `future` as a value.
-async fn catch_panic<F: Future>(future: F) -> thread::Result<F::Output> {
+pub(crate) async fn catch_panic<F: Future>(future: F) -> thread::Result<F::Output> {
     let mut future = pin!(future);
     poll_fn(
         |cx| match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

@@ -9,5 +9,6 @@ mod finally;
 mod timeout;
 
 pub use self::catch::{CatchCancelled, catch_cancelled};
+pub(crate) use self::finally::catch_panic;
 pub use self::finally::finally;
 pub use self::timeout::{Timeout, timeout, timeout_at};

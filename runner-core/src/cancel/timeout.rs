@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use super::catch::Scope;
 use super::delivery::Delivery;
 use crate::error::{CancelReason, TimeoutError};
-use crate::event_loop::{Timeout as Deadline, running_loop};
+use crate::event_loop::Timeout as Deadline;
 use crate::task::is_cancel_pending;
+use crate::task::stand::Standing;
 
 /// Gives `future` at most `duration`, counted from when it first has to wait.
 ///
@@ -52,7 +52,7 @@ use crate::task::is_cancel_pending;
 /// ```
 #[doc(alias = "wait_for")]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout::new(future.into_future(), Limit::After(duration))
+    Timeout::new(future.into_future(), Deadline::after(duration))
 }
 
 /// Gives `future` until `deadline`, on the clock of [`EventLoop::time`](crate::EventLoop::time).
@@ -69,7 +69,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// As [`timeout`].
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout::new(future.into_future(), Limit::At(deadline))
+    Timeout::new(future.into_future(), Deadline::at(deadline))
 }
 
 pin_project! {
@@ -78,41 +78,21 @@ pin_project! {
     pub struct Timeout<F> {
         #[pin]
         future: Option<F>,
-        limit: Limit,
-        scope: Scope,
+        limit: Deadline,
+        standing: Standing,
         // Made at the first poll.
         delivery: Option<Delivery>,
     }
 }
 
-enum Limit {
-    After(Duration),
-    At(Instant),
-    Armed(Deadline),
-}
-
 impl<F> Timeout<F> {
-    fn new(future: F, limit: Limit) -> Timeout<F> {
+    fn new(future: F, limit: Deadline) -> Timeout<F> {
         Timeout {
             future: Some(future),
             limit,
-            scope: Scope::default(),
+            standing: Standing::catcher(),
             delivery: None,
         }
-    }
-}
-
-impl Limit {
-    fn poll_expired(&mut self, cx: &mut Cx<'_>) -> bool {
-        let deadline = match self {
-            Limit::After(duration) => running_loop().time().checked_add(*duration),
-            Limit::At(deadline) => Some(*deadline),
-            Limit::Armed(armed) => return armed.poll(cx).is_ready(),
-        };
-        let mut armed = Deadline::at(deadline);
-        let expired = armed.poll(cx).is_ready();
-        *self = Limit::Armed(armed);
-        expired
     }
 }
 
@@ -134,13 +114,13 @@ impl<F: Future> Future for Timeout<F> {
                 break Err(TimeoutError);
             }
             // A request from outside comes first: the deadline can wait until that is settled.
-            if !delivery.is_idle() || is_cancel_pending() || !this.limit.poll_expired(cx) {
-                this.scope.wait(cx);
+            if !delivery.is_idle() || is_cancel_pending() || this.limit.poll(cx).is_pending() {
+                this.standing.wait(cx);
                 return Poll::Pending;
             }
             delivery.send(CancelReason::Deadline);
         };
-        this.scope.leave();
+        this.standing.leave();
         this.future.set(None);
         Poll::Ready(outcome)
     }

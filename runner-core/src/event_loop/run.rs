@@ -201,8 +201,8 @@ fn main_failure(error: JoinError) -> RunError {
                 .into_inner()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         ),
-        JoinErrorKind::ExecutorShutdown | JoinErrorKind::NoThread(_) => {
-            unreachable!("only an executor's job fails like that (a bug of this crate)")
+        JoinErrorKind::ExecutorShutdown | JoinErrorKind::NoThread(_) | JoinErrorKind::Failed => {
+            unreachable!("only a job, or a group's child, fails like that (a bug of this crate)")
         }
     }
 }

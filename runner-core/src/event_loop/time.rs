@@ -218,18 +218,35 @@ impl LoopCore {
 
 /// A deadline that wakes whoever polls it; the timer is made at the first poll, and taken out when this is dropped.
 pub(crate) struct Timeout {
-    /// `None` means never.
-    deadline: Option<Instant>,
+    due: Due,
     /// Set while a timer is armed.
     armed: Cell<Option<TimerKey>>,
     core: Option<Weak<LoopCore>>,
 }
 
+/// When a [`Timeout`] is over.
+#[derive(Clone, Copy)]
+enum Due {
+    At(Instant),
+    /// Counted from the first poll.
+    After(Duration),
+    Never,
+}
+
 impl Timeout {
     /// Due at `deadline` on the running loop's clock.
-    pub(crate) fn at(deadline: Option<Instant>) -> Timeout {
+    pub(crate) fn at(deadline: Instant) -> Timeout {
+        Timeout::due(Due::At(deadline))
+    }
+
+    /// Due this long after the first poll; never, if the clock cannot reach that.
+    pub(crate) fn after(duration: Duration) -> Timeout {
+        Timeout::due(Due::After(duration))
+    }
+
+    fn due(due: Due) -> Timeout {
         Timeout {
-            deadline,
+            due,
             armed: Cell::new(None),
             core: None,
         }
@@ -237,9 +254,6 @@ impl Timeout {
 
     /// Completes once the deadline has passed.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else {
-            return Poll::Pending;
-        };
         let core = match self.core.as_ref().and_then(Weak::upgrade) {
             Some(core) => core,
             None => {
@@ -247,6 +261,12 @@ impl Timeout {
                 self.core = Some(Rc::downgrade(event_loop.core()));
                 event_loop.core
             }
+        };
+        if let Due::After(duration) = self.due {
+            self.due = core.now().checked_add(duration).map_or(Due::Never, Due::At);
+        }
+        let Due::At(deadline) = self.due else {
+            return Poll::Pending;
         };
         let mut timers = core.timers.borrow_mut();
         match self.armed.get().and_then(|key| timers.get_mut(key)) {

@@ -7,12 +7,15 @@
 //! This file knows no future and no loop: it changes state and says what is to be woken.
 
 use std::cell::Cell;
+use std::mem;
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use super::scheduler::Mail;
+use super::watch::Watch;
 use crate::context::{Context, Snapshot};
 use crate::error::{CancelReason, CancelledError, Origin, Subject};
 use crate::exception::TaskInfo;
@@ -58,6 +61,11 @@ const CANCELLED: u8 = 1 << 3;
 const KILLED: u8 = 1 << 4;
 /// The loop's own work: the shutdown waits for it, but does not cancel it.
 const BACKGROUND: u8 = 1 << 5;
+/// Ended by a panic, or (before it is done: about to end) by an error that its owner has taken.
+const FAILED: u8 = 1 << 6;
+/// The pending request was taken before and handed back together with an error: if there is no further await, the error
+/// stands, and the request is forgotten.
+const AFTERWARDS: u8 = 1 << 7;
 
 /// What few tasks have, so that all the others pay one word for it.
 #[derive(Default)]
@@ -70,10 +78,44 @@ struct Extra {
     shared_context: Option<Context>,
     /// Called in this order when the task is done.
     done_callbacks: Vec<Handle>,
-    /// The catch scopes that wait now, each with the waker it was last polled with.
-    scopes: Vec<(u64, Waker)>,
-    /// The last scope's number.
-    last_scope: u64,
+    /// Told when the task is done, each with the key it asked for.
+    watches: Vec<(Rc<Watch>, usize)>,
+    /// Who waits behind a sub-executor for a request of this task to come or to go.
+    stands: Vec<Stand>,
+    /// The last stand's number.
+    last_stand: u64,
+}
+
+/// A future inside of the task that its root waker does not reach.
+struct Stand {
+    number: u64,
+    role: Role,
+    /// What the future was last polled with.
+    waker: Waker,
+}
+
+/// What a [`Stand`] is to be woken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It takes requests: woken when one is made.
+    Catcher,
+    /// It raises one: woken when one was taken, which may not have been by a scope around it.
+    Raiser,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Returned,
+    Cancelled,
+    Failed,
+}
+
+/// What is left to do for others when a task is done.
+#[derive(Default)]
+pub(super) struct Bequest {
+    pub(super) callbacks: Vec<Handle>,
+    pub(super) watches: Vec<(Rc<Watch>, usize)>,
 }
 
 impl TaskCell {
@@ -187,6 +229,38 @@ impl TaskCell {
         self.has(CANCELLED)
     }
 
+    /// Ended by a panic, or by an error that its owner has taken.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.has(DONE) && self.has(FAILED)
+    }
+
+    /// The running task has failed, and its error is with its owner: what it returns `Pending` with is its end.
+    pub(crate) fn fail(&self) {
+        self.set(FAILED);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has(FAILED)
+    }
+
+    /// After a poll that returned `Pending`: the task must not wait.
+    pub(super) fn must_end(&self) -> bool {
+        self.has(PENDING | FAILED)
+    }
+
+    /// Has `watch` told when the task is done; gives it back if it is.
+    pub(super) fn watch(&self, watch: Rc<Watch>, key: usize) -> Option<Rc<Watch>> {
+        if self.is_done() {
+            return Some(watch);
+        }
+        self.with_extra(|extra| extra.watches.push((watch, key)));
+        None
+    }
+
+    pub(super) fn unwatch(&self, watch: &Rc<Watch>) {
+        self.peek_extra(|extra| extra.watches.retain(|(known, _)| !Rc::ptr_eq(known, watch)));
+    }
+
     pub(crate) fn is_background(&self) -> bool {
         self.has(BACKGROUND)
     }
@@ -204,24 +278,23 @@ impl TaskCell {
     }
 
     /// The future is gone. Returns what must be dropped or called on the loop's thread, and leaves the rest.
-    pub(super) fn mark_done(&self, cancelled: bool) -> Vec<Handle> {
-        self.set(DONE);
-        self.clear(PENDING);
-        if cancelled {
-            self.set(CANCELLED);
-        }
+    pub(super) fn mark_done(&self, end: End) -> Bequest {
+        self.clear(PENDING | FAILED);
+        self.set(match end {
+            End::Returned => DONE,
+            End::Cancelled => DONE | CANCELLED,
+            End::Failed => DONE | FAILED,
+        });
         drop(self.context.take());
         let taken = self.peek_extra(|extra| {
-            let scopes = std::mem::take(&mut extra.scopes);
-            (
-                std::mem::take(&mut extra.done_callbacks),
-                extra.shared_context.take(),
-                scopes,
-            )
+            let bequest = Bequest {
+                callbacks: mem::take(&mut extra.done_callbacks),
+                watches: mem::take(&mut extra.watches),
+            };
+            let dropped = (extra.shared_context.take(), mem::take(&mut extra.stands));
+            (bequest, dropped)
         });
-        taken
-            .map(|(callbacks, _context, _scopes)| callbacks)
-            .unwrap_or_default()
+        taken.map(|(bequest, _dropped)| bequest).unwrap_or_default()
     }
 
     /// Keeps `callback` for the end; gives it back if the end has come.
@@ -247,6 +320,7 @@ impl TaskCell {
 
     /// Makes a request pending that is counted already: a scope raised it again.
     pub(super) fn redeliver(&self, reason: CancelReason, message: Option<Arc<str>>) {
+        self.clear(AFTERWARDS);
         self.set(PENDING);
         self.reason.set(reason);
         if message.is_some() {
@@ -256,12 +330,23 @@ impl TaskCell {
         }
     }
 
+    /// The same, for a request that must not take away what is returned together with it.
+    pub(super) fn redeliver_afterwards(&self, reason: CancelReason, message: Option<Arc<str>>) {
+        self.redeliver(reason, message);
+        self.set(AFTERWARDS);
+    }
+
+    /// The task returns now: `true` if it ends cancelled nevertheless.
+    pub(super) fn ends_cancelled(&self) -> bool {
+        self.flags.get() & (PENDING | AFTERWARDS) == PENDING
+    }
+
     /// asyncio's `uncancel`: withdraws one request. The last one withdrawn is also not delivered any more (3.13).
     pub(crate) fn uncancel(&self) -> u32 {
         let requests = self.requests.get().saturating_sub(1);
         self.requests.set(requests);
         if requests == 0 {
-            self.clear(PENDING);
+            self.clear(PENDING | AFTERWARDS);
         }
         requests
     }
@@ -281,7 +366,8 @@ impl TaskCell {
         if !self.is_cancel_pending() {
             return None;
         }
-        self.clear(PENDING);
+        self.clear(PENDING | AFTERWARDS);
+        self.wakers(Role::Raiser).into_iter().for_each(Waker::wake);
         Some(self.cancelled_error())
     }
 
@@ -291,37 +377,42 @@ impl TaskCell {
         CancelledError::new(self.reason.get(), message)
     }
 
-    /// Notes that a catch scope waits and is to be woken by a request, so that it is reached behind a sub-executor that
-    /// polls only what was woken. Returns the scope's number.
-    pub(crate) fn enter_scope(&self, scope: Option<u64>, waker: &Waker) -> u64 {
+    /// Notes that a future inside of the task waits which the root waker does not reach, or that it waits with another
+    /// waker. Returns its number.
+    pub(super) fn take_stand(&self, number: Option<u64>, role: Role, waker: &Waker) -> u64 {
         self.with_extra(|extra| {
-            if let Some(entry) = extra.scopes.iter_mut().find(|(id, _)| Some(*id) == scope) {
-                entry.1.clone_from(waker);
-                return entry.0;
+            let known = |stand: &&mut Stand| Some(stand.number) == number;
+            if let Some(stand) = extra.stands.iter_mut().find(known) {
+                stand.waker.clone_from(waker);
+                return stand.number;
             }
-            extra.last_scope += 1;
-            extra.scopes.push((extra.last_scope, waker.clone()));
-            extra.last_scope
+            extra.last_stand += 1;
+            extra.stands.push(Stand {
+                number: extra.last_stand,
+                role,
+                waker: waker.clone(),
+            });
+            extra.last_stand
         })
     }
 
-    pub(crate) fn leave_scope(&self, scope: u64) {
+    pub(super) fn leave_stand(&self, number: u64) {
         let left = self.peek_extra(|extra| {
-            let position = extra.scopes.iter().position(|(id, _)| *id == scope)?;
-            Some(extra.scopes.remove(position))
+            let position = extra
+                .stands
+                .iter()
+                .position(|stand| stand.number == number)?;
+            Some(extra.stands.remove(position))
         });
         // Dropped here, outside: a waker's destructor is not ours.
         drop(left);
     }
 
-    /// The wakers of all waiting scopes.
-    pub(super) fn scope_wakers(&self) -> Vec<Waker> {
+    /// The wakers of those that wait in this role.
+    pub(super) fn wakers(&self, role: Role) -> Vec<Waker> {
         self.peek_extra(|extra| {
-            extra
-                .scopes
-                .iter()
-                .map(|(_, waker)| waker.clone())
-                .collect()
+            let stands = extra.stands.iter().filter(|stand| stand.role == role);
+            stands.map(|stand| stand.waker.clone()).collect()
         })
         .unwrap_or_default()
     }

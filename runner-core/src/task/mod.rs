@@ -6,6 +6,8 @@
 pub(crate) mod cell;
 pub(crate) mod raw;
 pub(crate) mod scheduler;
+pub(crate) mod stand;
+pub(crate) mod watch;
 
 use std::fmt;
 use std::future::Future;
@@ -16,10 +18,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 
-use self::cell::{TaskCell, TaskOptions};
+use self::cell::{Role, TaskCell, TaskOptions};
 pub(crate) use self::raw::spend_budget;
 use self::raw::{Joinable, with_current};
 use self::scheduler::{Mail, Ready, Scheduler};
+use self::stand::Standing;
 use crate::error::{CancelReason, CancelledError, JoinError};
 use crate::exception::TaskInfo;
 use crate::handle::Handle;
@@ -49,7 +52,6 @@ use crate::inbox::Inbox;
 /// });
 /// assert_eq!(seven.unwrap(), 7);
 /// ```
-#[must_use = "a dropped `Task` goes on in the background; await it, or say `drop(task)` if that is meant"]
 pub struct Task<T> {
     /// Gone once the output was received.
     join: Option<Joinable<T>>,
@@ -60,7 +62,11 @@ pub struct Task<T> {
     /// The task ended by the cancellation that was passed on: it is raised in the awaiting task, and this is what is
     /// returned should somebody await again after that was caught.
     raised: Option<JoinError>,
+    standing: Standing,
 }
+
+// The output is not part of the handle, and `JoinError` is not `Unpin` only in order to be told apart (see `error.rs`).
+impl<T> Unpin for Task<T> {}
 
 /// A reference to a task that does not know its output: what [`current_task`] and [`all_tasks`](crate::all_tasks) give.
 #[derive(Clone)]
@@ -109,6 +115,7 @@ impl<T> Task<T> {
             task,
             forwarded: None,
             raised: None,
+            standing: Standing::catcher(),
         }
     }
 
@@ -117,7 +124,8 @@ impl<T> Task<T> {
         self.task.clone()
     }
 
-    fn poll_output(&mut self, cx: &mut Cx<'_>) -> Poll<Result<T, JoinError>> {
+    /// Waits for the output, and does not pass requests on.
+    pub(crate) fn poll_output(&mut self, cx: &mut Cx<'_>) -> Poll<Result<T, JoinError>> {
         let Some(join) = &mut self.join else {
             panic!("`Task` was polled after it had given its output; await a task only once");
         };
@@ -219,6 +227,19 @@ macro_rules! task_methods {
 task_methods!(impl [T] Task<T>, |this| this.task);
 task_methods!(impl [] TaskRef, |this| this);
 
+/// What is common to tasks of any output.
+impl<T> AsRef<TaskRef> for Task<T> {
+    fn as_ref(&self) -> &TaskRef {
+        &self.task
+    }
+}
+
+impl AsRef<TaskRef> for TaskRef {
+    fn as_ref(&self) -> &TaskRef {
+        self
+    }
+}
+
 impl TaskRef {
     /// Requests a cancellation for `reason`, and wakes whoever can take it.
     pub(crate) fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
@@ -268,16 +289,14 @@ impl TaskRef {
 impl TaskCell {
     /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
     pub(crate) fn wake_to_cancel(&self) {
-        for waker in self.scope_wakers() {
-            waker.wake();
-        }
+        self.wakers(Role::Catcher).into_iter().for_each(Waker::wake);
         self.wake();
     }
 
     /// Makes a request from inside of the task's own poll, for the code below the caller, and wakes its scopes.
     pub(crate) fn request_from_inside(&self, reason: CancelReason) {
         if self.request_cancel(reason, None) {
-            self.scope_wakers().into_iter().for_each(Waker::wake);
+            self.wakers(Role::Catcher).into_iter().for_each(Waker::wake);
         }
     }
 
@@ -285,6 +304,13 @@ impl TaskCell {
     pub(crate) fn raise(&self, error: CancelledError) {
         let (reason, message) = error.into_parts();
         self.redeliver(reason, message);
+        self.wake_to_cancel();
+    }
+
+    /// Makes a request pending again that was taken, beside an error that is returned now.
+    pub(crate) fn deliver_at_next_await(&self, request: CancelledError) {
+        let (reason, message) = request.into_parts();
+        self.redeliver_afterwards(reason, message);
         self.wake_to_cancel();
     }
 }
@@ -306,7 +332,11 @@ impl<T> Future for Task<T> {
             return Poll::Pending;
         }
         this.forward_cancel();
-        let output = std::task::ready!(this.poll_output(cx));
+        let Poll::Ready(output) = this.poll_output(cx) else {
+            this.standing.wait(cx);
+            return Poll::Pending;
+        };
+        this.standing.leave();
         match (output, this.forwarded.take()) {
             (Err(error), Some(request)) if error.is_cancelled() => {
                 this.raised = Some(error);

@@ -23,7 +23,7 @@ use std::task::{Context as Cx, Poll, RawWakerVTable, Waker};
 use slab::Slab;
 
 use super::TaskRef;
-use super::cell::{TaskCell, TaskOptions};
+use super::cell::{Bequest, End, TaskCell, TaskOptions};
 use super::scheduler::{Mail, Ready, Scheduler, push_local};
 use crate::context::{EnterGuard, Entered, Identity, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
@@ -108,6 +108,11 @@ impl TaskCell {
     /// Gives the scheduler's own reference up.
     fn let_go(&self) {
         drop(ManuallyDrop::into_inner(self.own_waker()));
+    }
+
+    /// Returns `true` if `waker` is the task's own, so that waking the task reaches whoever was polled with it.
+    pub(super) fn is_woken_by(&self, waker: &Waker) -> bool {
+        self.own_waker().will_wake(waker)
     }
 
     /// Makes the task run (again).
@@ -302,6 +307,8 @@ pub(crate) enum Failure {
     Cancelled,
     Context(ContextError),
     Panic(UnseenPanic),
+    /// Its error is with its owner.
+    Taken,
 }
 
 /// A panic's payload that reports itself if it is dropped before anybody took it.
@@ -341,6 +348,7 @@ impl Failure {
                 cell.origin(),
             ),
             Failure::Context(error) => JoinError::new(JoinErrorKind::Context(error), cell.origin()),
+            Failure::Taken => JoinError::new(JoinErrorKind::Failed, cell.origin()),
             Failure::Panic(mut unseen) => match unseen.0.take() {
                 Some(unseen) => JoinError::panic(unseen.payload, cell.origin()),
                 None => unreachable!("a payload is taken only here, by value"),
@@ -384,7 +392,7 @@ impl<F> TaskFuture<F> {
     }
 
     /// Drops the user's future inside of its task and context, and tells everybody that the task is done.
-    fn finish(&mut self, cancelled: bool) {
+    fn finish(&mut self, end: End) {
         let cell = self.cell();
         let future = &mut self.future;
         // SAFETY: `finish` runs once, guarded by the cell's `is_done` in `poll` (which is not called again after it
@@ -394,17 +402,23 @@ impl<F> TaskFuture<F> {
         if let Err(payload) = dropped {
             report_destructor(payload, cell, &self.scheduler);
         }
-        leave_scheduler(cell, &self.scheduler, cancelled);
+        leave_scheduler(cell, &self.scheduler, end);
     }
 }
 
 /// The part of the end that does not depend on the future's type.
-fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, cancelled: bool) {
+fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, end: End) {
     scheduler.registry.remove(cell);
     // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
     cell.let_go();
-    for callback in cell.mark_done(cancelled) {
+    let Bequest { callbacks, watches } = cell.mark_done(end);
+    for callback in callbacks {
         scheduler.push(Ready::Callback(callback));
+    }
+    for (watch, key) in watches {
+        if let Some(waker) = watch.note(key) {
+            scheduler.wake(waker);
+        }
     }
 }
 
@@ -432,23 +446,24 @@ impl<F: Future> Future for TaskFuture<F> {
         let polling = match Polling::begin(cell) {
             Ok(polling) => polling,
             Err(error) => {
-                this.finish(false);
+                this.finish(End::Failed);
                 return Poll::Ready(Err(Failure::Context(error)));
             }
         };
         if must_not_run(cell) {
-            this.finish(true);
+            this.finish(End::Cancelled);
             return Poll::Ready(Err(Failure::Cancelled));
         }
         cell.mark_started();
         // SAFETY: the wrapper is pinned, hence so is its field; see above.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let output = match panic::catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(Poll::Pending) if !cell.is_cancel_pending() => return Poll::Pending,
+            Ok(Poll::Pending) if !cell.must_end() => return Poll::Pending,
+            Ok(Poll::Pending) if cell.has_failed() => Err(Failure::Taken),
             // Nobody inside took the request: it is the task's.
             Ok(Poll::Pending) => Err(Failure::Cancelled),
             // As in asyncio, a request made during the last step ends the task cancelled, and the value is lost.
-            Ok(Poll::Ready(value)) if cell.is_cancel_pending() => {
+            Ok(Poll::Ready(value)) if cell.ends_cancelled() => {
                 if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
                     report_destructor(payload, cell, &this.scheduler);
                 }
@@ -457,7 +472,11 @@ impl<F: Future> Future for TaskFuture<F> {
             Ok(Poll::Ready(value)) => Ok(Kept(Some(value))),
             Err(payload) => Err(Failure::panic(payload, cell, &this.scheduler)),
         };
-        this.finish(matches!(output, Err(Failure::Cancelled)));
+        this.finish(match &output {
+            Ok(_) => End::Returned,
+            Err(Failure::Cancelled) => End::Cancelled,
+            Err(_) => End::Failed,
+        });
         drop(polling);
         Poll::Ready(output)
     }
@@ -469,7 +488,7 @@ impl<F> Drop for TaskFuture<F> {
         let cell = self.cell();
         if !cell.is_done() {
             let polling = Polling::begin(cell);
-            self.finish(true);
+            self.finish(End::Cancelled);
             drop(polling);
         }
     }

@@ -255,6 +255,17 @@ impl Scheduler {
         }
     }
 
+    /// Drops the future of a task now, if it waits or is queued. One that is running, further up on this stack, ends when it
+    /// next waits, and one whose wake-up another thread is just sending ends when that arrives; its code does not go on.
+    pub(crate) fn drop_task(self: &Rc<Self>, task: &TaskRef) {
+        let _entered = self.enter();
+        task.kill();
+        self.collect_all_mail();
+        if let Some(runnable) = self.take_runnable_of(task) {
+            runnable.run();
+        }
+    }
+
     fn take_runnable_of(&self, task: &TaskRef) -> Option<Runnable> {
         let mut ready = self.ready.borrow_mut();
         let position = ready.iter().position(|entry| match entry {
