@@ -21,13 +21,18 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use program::Program;
 
 /// The cases of one run, unless `ASYNCIO_MODEL_CASES` says another number.
-const CASES: u32 = if cfg!(debug_assertions) { 4_000 } else { 10_000 };
+const CASES: u32 = if cfg!(debug_assertions) {
+    4_000
+} else {
+    10_000
+};
 
 #[test]
 fn the_crate_does_what_the_rules_say() {
     let seed = seed();
     let config = Config {
-        cases: env::var("ASYNCIO_MODEL_CASES").map_or(CASES, |cases| cases.parse().expect("a number of cases")),
+        cases: env::var("ASYNCIO_MODEL_CASES")
+            .map_or(CASES, |cases| cases.parse().expect("a number of cases")),
         failure_persistence: None,
         max_shrink_iters: 100_000,
         ..Config::default()

@@ -59,9 +59,15 @@ pub(crate) enum Op {
         then: Then,
     },
     /// `finally(body, cleanup)`
-    Finally { body: Block, cleanup: Block },
+    Finally {
+        body: Block,
+        cleanup: Block,
+    },
     /// `timeout(limit, body)`, in milliseconds.
-    Timeout { limit: u64, body: Block },
+    Timeout {
+        limit: u64,
+        body: Block,
+    },
     /// Starts a task, and keeps its handle during another block.
     Spawn {
         child: Child,

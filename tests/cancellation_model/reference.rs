@@ -91,13 +91,7 @@ enum Completion {
 }
 
 /// One level of a task's code.
-struct Frame<'p> {
-    kind: Kind<'p>,
-    /// A scope that has waited: whoever makes a request wakes it.
-    waits: bool,
-}
-
-enum Kind<'p> {
+enum Frame<'p> {
     /// The next operation is the one with this index.
     Block(&'p Block, usize),
     /// The timer is set when the frame is run first.
@@ -149,7 +143,6 @@ enum Step {
     /// There is no frame any more.
     Ended(Completion),
 }
-
 
 impl<'p> Machine<'p> {
     fn new(program: &'p Program) -> Machine<'p> {
@@ -211,7 +204,9 @@ impl<'p> Machine<'p> {
     }
 
     fn task(&mut self, number: Number) -> &mut Task<'p> {
-        self.tasks[number].as_mut().expect("a task that was spawned")
+        self.tasks[number]
+            .as_mut()
+            .expect("a task that was spawned")
     }
 
     // ----- what is written down -----
@@ -435,30 +430,29 @@ impl<'p> Machine<'p> {
 
     // ----- frames -----
 
-    fn push(&mut self, number: Number, kind: Kind<'p>) {
-        let frame = Frame { kind, waits: false };
+    fn push(&mut self, number: Number, frame: Frame<'p>) {
         self.task(number).frames.push(frame);
     }
 
-    fn pop(&mut self, number: Number) -> Option<Kind<'p>> {
-        self.task(number).frames.pop().map(|frame| frame.kind)
+    fn pop(&mut self, number: Number) -> Option<Frame<'p>> {
+        self.task(number).frames.pop()
     }
 
     fn enter(&mut self, number: Number, block: &'p Block) {
         self.look(What::Enter(block.number));
-        self.push(number, Kind::Block(block, 0));
+        self.push(number, Frame::Block(block, 0));
     }
 
     /// Drops all frames but the outermost `left`, from the inside out.
     fn unwind(&mut self, number: Number, left: usize) {
         while self.task(number).frames.len() > left {
             match self.pop(number) {
-                Some(Kind::Block(block, _)) => self.note(What::Leave(block.number)),
-                Some(Kind::Sleep(_, timer) | Kind::Timeout(Timeout { timer, .. })) => {
+                Some(Frame::Block(block, _)) => self.note(What::Leave(block.number)),
+                Some(Frame::Sleep(_, timer) | Frame::Timeout(Timeout { timer, .. })) => {
                     self.forget_timer(timer);
                 }
                 Some(
-                    Kind::Meanwhile(handle, _) | Kind::Insisting(handle) | Kind::Joining(handle),
+                    Frame::Meanwhile(handle, _) | Frame::Insisting(handle) | Frame::Joining(handle),
                 ) => self.drop_handle(handle.child),
                 _ => {}
             }
@@ -469,9 +463,9 @@ impl<'p> Machine<'p> {
     fn step(&mut self, number: Number) -> Step {
         let pending = self.task(number).pending;
         match self.pop(number).expect("a task that runs has frames") {
-            Kind::Block(block, next) => match block.ops.get(next) {
+            Frame::Block(block, next) => match block.ops.get(next) {
                 Some(op) => {
-                    self.push(number, Kind::Block(block, next + 1));
+                    self.push(number, Frame::Block(block, next + 1));
                     self.begin(number, op)
                 }
                 None => {
@@ -480,49 +474,49 @@ impl<'p> Machine<'p> {
                 }
             },
             // What waits for the loop looks at the request first, and leaves its event alone.
-            waiting @ (Kind::Sleep(..) | Kind::Yield { .. }) if pending => {
+            waiting @ (Frame::Sleep(..) | Frame::Yield { .. }) if pending => {
                 self.wait_on(number, waiting)
             }
-            Kind::Sleep(duration, mut timer) => {
+            Frame::Sleep(duration, mut timer) => {
                 if self.has_passed(number, &mut timer, duration) {
                     return self.complete(number, Completion::Done);
                 }
-                self.wait_on(number, Kind::Sleep(duration, timer))
+                self.wait_on(number, Frame::Sleep(duration, timer))
             }
-            Kind::Yield { yielded: true } => self.complete(number, Completion::Done),
-            Kind::Yield { yielded: false } => {
+            Frame::Yield { yielded: true } => self.complete(number, Completion::Done),
+            Frame::Yield { yielded: false } => {
                 self.wake(number);
-                self.wait_on(number, Kind::Yield { yielded: true })
+                self.wait_on(number, Frame::Yield { yielded: true })
             }
-            Kind::Raise(request) => {
+            Frame::Raise(request) => {
                 self.raise(number, request);
-                self.wait_on(number, Kind::Raise(request))
+                self.wait_on(number, Frame::Raise(request))
             }
-            Kind::Join => self.join(number),
+            Frame::Join => self.join(number),
             _ => unreachable!("a scope is never the innermost frame"),
         }
     }
 
-    fn wait_on(&mut self, number: Number, kind: Kind<'p>) -> Step {
-        self.push(number, kind);
+    fn wait_on(&mut self, number: Number, frame: Frame<'p>) -> Step {
+        self.push(number, frame);
         Step::Waits
     }
 
     fn begin(&mut self, number: Number, op: &'p Op) -> Step {
         match op {
             Op::Log(label) => self.look(What::Log(*label)),
-            Op::Sleep(duration) => self.push(number, Kind::Sleep(*duration, None)),
-            Op::Yield => self.push(number, Kind::Yield { yielded: false }),
+            Op::Sleep(duration) => self.push(number, Frame::Sleep(*duration, None)),
+            Op::Yield => self.push(number, Frame::Yield { yielded: false }),
             Op::Catch {
                 body,
                 handler,
                 then,
             } => {
-                self.push(number, Kind::Catch(handler, *then));
+                self.push(number, Frame::Catch(handler, *then));
                 self.enter(number, body);
             }
             Op::Finally { body, cleanup } => {
-                self.push(number, Kind::Finally(cleanup));
+                self.push(number, Frame::Finally(cleanup));
                 self.enter(number, body);
             }
             Op::Timeout { limit, body } => {
@@ -532,7 +526,7 @@ impl<'p> Machine<'p> {
                     requests_at_entry: self.task(number).requests,
                     sent: false,
                 };
-                self.push(number, Kind::Timeout(timeout));
+                self.push(number, Frame::Timeout(timeout));
                 self.enter(number, body);
             }
             Op::Spawn {
@@ -541,7 +535,7 @@ impl<'p> Machine<'p> {
                 end,
             } => {
                 let handle = self.spawn(child);
-                self.push(number, Kind::Meanwhile(handle, *end));
+                self.push(number, Frame::Meanwhile(handle, *end));
                 self.enter(number, meanwhile);
             }
             Op::Ask { act, whom, request } => {
@@ -551,7 +545,7 @@ impl<'p> Machine<'p> {
                 };
                 self.ask(*act, whom, *request);
             }
-            Op::Raise => self.push(number, Kind::Raise(Request::unnamed(CancelReason::User))),
+            Op::Raise => self.push(number, Frame::Raise(Request::unnamed(CancelReason::User))),
             Op::Fail => return self.complete(number, Completion::Failed),
             Op::Panic => return self.complete(number, Completion::Panicked),
         }
@@ -565,33 +559,33 @@ impl<'p> Machine<'p> {
             return Step::Ended(completion);
         };
         match (frame, completion) {
-            (Kind::Block(block, next), Completion::Done) => {
-                self.push(number, Kind::Block(block, next));
+            (Frame::Block(block, next), Completion::Done) => {
+                self.push(number, Frame::Block(block, next));
                 return Step::Moved;
             }
-            (Kind::Block(block, _), _) => self.note(What::Leave(block.number)),
-            (Kind::Catch(..), _) if returned => self.look(What::NotCancelled),
-            (Kind::Catch(..), _) => {}
-            (Kind::Handling(request, Then::Raise), Completion::Done) => {
-                self.push(number, Kind::Raise(request));
+            (Frame::Block(block, _), _) => self.note(What::Leave(block.number)),
+            (Frame::Catch(..), _) if returned => self.look(What::NotCancelled),
+            (Frame::Catch(..), _) => {}
+            (Frame::Handling(request, Then::Raise), Completion::Done) => {
+                self.push(number, Frame::Raise(request));
                 return Step::Moved;
             }
-            (Kind::Handling(..), _) => {}
-            (Kind::Finally(cleanup), _) => {
-                self.push(number, Kind::Cleaning(Ok(completion)));
+            (Frame::Handling(..), _) => {}
+            (Frame::Finally(cleanup), _) => {
+                self.push(number, Frame::Cleaning(Ok(completion)));
                 self.enter(number, cleanup);
                 return Step::Moved;
             }
             // A cleanup gives nothing; only its panic counts.
-            (Kind::Cleaning(Ok(completion)), _) if returned => {
+            (Frame::Cleaning(Ok(completion)), _) if returned => {
                 return self.complete(number, completion);
             }
-            (Kind::Cleaning(Err(request)), _) if returned => {
-                self.push(number, Kind::Raise(request));
+            (Frame::Cleaning(Err(request)), _) if returned => {
+                self.push(number, Frame::Raise(request));
                 return Step::Moved;
             }
-            (Kind::Cleaning(_), _) => {}
-            (Kind::Timeout(timeout), _) => {
+            (Frame::Cleaning(_), _) => {}
+            (Frame::Timeout(timeout), _) => {
                 self.forget_timer(timeout.timer);
                 if timeout.sent {
                     self.task(number).uncancel();
@@ -600,12 +594,12 @@ impl<'p> Machine<'p> {
                     self.look(What::InTime);
                 }
             }
-            (Kind::Meanwhile(handle, end), Completion::Done) => {
+            (Frame::Meanwhile(handle, end), Completion::Done) => {
                 return self.await_handle(number, handle, end);
             }
-            (Kind::Meanwhile(handle, _), _) => self.drop_handle(handle.child),
+            (Frame::Meanwhile(handle, _), _) => self.drop_handle(handle.child),
             // The handle has given everything.
-            (Kind::Insisting(_) | Kind::Joining(_), _) => {}
+            (Frame::Insisting(_) | Frame::Joining(_), _) => {}
             _ => unreachable!("no code runs above a frame that waits"),
         }
         self.complete(number, completion)
@@ -613,14 +607,14 @@ impl<'p> Machine<'p> {
 
     fn await_handle(&mut self, number: Number, handle: Handle, end: HandleEnd) -> Step {
         match end {
-            HandleEnd::Join => self.push(number, Kind::Joining(handle)),
-            HandleEnd::Insist => self.push(number, Kind::Insisting(handle)),
+            HandleEnd::Join => self.push(number, Frame::Joining(handle)),
+            HandleEnd::Insist => self.push(number, Frame::Insisting(handle)),
             HandleEnd::Detach => {
                 self.drop_handle(handle.child);
                 return self.complete(number, Completion::Done);
             }
         }
-        self.push(number, Kind::Join);
+        self.push(number, Frame::Join);
         Step::Moved
     }
 
@@ -635,13 +629,13 @@ impl<'p> Machine<'p> {
                 }
                 self.complete(number, Completion::Done)
             }
-            None => self.wait_on(number, Kind::Join),
+            None => self.wait_on(number, Frame::Join),
         }
     }
 
     fn handle_below(&mut self, number: Number) -> &mut Handle {
-        match self.task(number).frames.last_mut().map(|it| &mut it.kind) {
-            Some(Kind::Insisting(handle) | Kind::Joining(handle)) => handle,
+        match self.task(number).frames.last_mut() {
+            Some(Frame::Insisting(handle) | Frame::Joining(handle)) => handle,
             _ => unreachable!("whoever joins has a handle"),
         }
     }
@@ -699,20 +693,18 @@ impl<'p> Machine<'p> {
     /// The innermost frame waits: asks the scopes around it. Returns `true` if one of them has something to do.
     fn ask_scopes(&mut self, number: Number) -> bool {
         let depth = self.task(number).frames.len();
-        (0..depth)
-            .rev()
-            .any(|place| self.ask_scope(number, place))
+        (0..depth).rev().any(|place| self.ask_scope(number, place))
     }
 
     fn ask_scope(&mut self, number: Number, place: usize) -> bool {
         let task = self.task(number);
         let pending = task.pending;
-        match &mut task.frames[place].kind {
-            Kind::Catch(..) | Kind::Finally(_) | Kind::Insisting(_) if pending => {
+        match &mut task.frames[place] {
+            Frame::Catch(..) | Frame::Finally(_) | Frame::Insisting(_) if pending => {
                 self.deliver(number, place);
                 return true;
             }
-            Kind::Timeout(timeout) if timeout.sent && pending => {
+            Frame::Timeout(timeout) if timeout.sent && pending => {
                 timeout.sent = false;
                 let at_entry = timeout.requests_at_entry;
                 // If more are left than there were before, somebody else asked as well, and it is theirs.
@@ -721,10 +713,10 @@ impl<'p> Machine<'p> {
                     return true;
                 }
             }
-            Kind::Timeout(timeout) if !timeout.sent && !pending => {
+            Frame::Timeout(timeout) if !timeout.sent && !pending => {
                 let (mut timer, limit) = (timeout.timer, timeout.limit);
                 let passed = self.has_passed(number, &mut timer, limit);
-                if let Kind::Timeout(timeout) = &mut self.task(number).frames[place].kind {
+                if let Frame::Timeout(timeout) = &mut self.task(number).frames[place] {
                     timeout.timer = timer;
                     timeout.sent = passed;
                 }
@@ -733,10 +725,8 @@ impl<'p> Machine<'p> {
                     return true;
                 }
             }
-            Kind::Catch(..) | Kind::Finally(_) | Kind::Insisting(_) | Kind::Timeout(_) => {}
-            _ => return false,
+            _ => {}
         }
-        self.task(number).frames[place].waits = true;
         false
     }
 
@@ -747,31 +737,28 @@ impl<'p> Machine<'p> {
         let request = task.latest;
         self.unwind(number, place + 1);
         match self.pop(number) {
-            Some(Kind::Catch(handler, then)) => {
+            Some(Frame::Catch(handler, then)) => {
                 self.look(What::Caught(request));
-                self.push(number, Kind::Handling(request, then));
+                self.push(number, Frame::Handling(request, then));
                 self.enter(number, handler);
             }
-            Some(Kind::Finally(cleanup)) => {
-                self.push(number, Kind::Cleaning(Err(request)));
+            Some(Frame::Finally(cleanup)) => {
+                self.push(number, Frame::Cleaning(Err(request)));
                 self.enter(number, cleanup);
             }
-            Some(Kind::Insisting(handle)) => {
+            Some(Frame::Insisting(handle)) => {
                 self.look(What::Caught(request));
-                self.push(number, Kind::Joining(handle));
-                self.push(number, Kind::Join);
+                self.push(number, Frame::Joining(handle));
+                self.push(number, Frame::Join);
             }
             _ => unreachable!("only these catch"),
         }
     }
 
-    /// A timeout's time is over: it makes a request for the code inside, and wakes the scopes that may take it.
+    /// A timeout's time is over: it makes a request for the code inside, which goes on at once.
     fn expire(&mut self, number: Number) {
-        let task = self.task(number);
-        task.request(Request::unnamed(CancelReason::Deadline));
-        if task.frames.iter().any(|frame| frame.waits) {
-            self.wake(number);
-        }
+        let expiry = Request::unnamed(CancelReason::Deadline);
+        self.task(number).request(expiry);
     }
 
     /// A timeout's request came back out to it.

@@ -33,7 +33,10 @@ pub(crate) enum What {
     /// A task's value was dropped.
     ValueDropped(usize),
     /// A task's done callback was called.
-    Ended { task: usize, cancelled: bool },
+    Ended {
+        task: usize,
+        cancelled: bool,
+    },
     /// `cancel` gave this, or there is no such task yet.
     Cancelled(usize, Option<bool>),
     /// `uncancel` gave this, or there is no such task yet.
