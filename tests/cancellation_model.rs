@@ -3,6 +3,10 @@
 //! The cases are the same in every run. `ASYNCIO_MODEL_CASES=100000` tries more of them, `ASYNCIO_MODEL_SEED=7` others, and
 //! `ASYNCIO_MODEL_SEED=random` always new ones. A case that fails is shrunk, and printed with both traces and its seed.
 
+#[path = "cancellation_model/frames.rs"]
+mod frames;
+#[path = "cancellation_model/groups.rs"]
+mod groups;
 #[path = "cancellation_model/program.rs"]
 mod program;
 #[path = "cancellation_model/real.rs"]

@@ -70,10 +70,22 @@ pub(crate) enum Op {
     },
     /// Starts a task, and keeps its handle during another block.
     Spawn {
+        owner: Owner,
         child: Child,
         meanwhile: Block,
         end: HandleEnd,
     },
+    /// `gather(children)`, or, settled, `gather(children).return_exceptions()`.
+    Gather {
+        children: Vec<Child>,
+        settled: bool,
+    },
+    /// `TaskGroup::scope(body)`
+    Group {
+        body: Block,
+    },
+    /// `group.cancel()` of the innermost group around this text, if there is one.
+    StopGroup,
     /// Makes a request, or takes one back.
     Ask {
         act: Act,
@@ -94,6 +106,14 @@ pub(crate) enum Then {
     Raise,
 }
 
+/// Who waits for a task to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Loop,
+    /// The innermost group around this text; the loop, if there is none.
+    Group,
+}
+
 /// What becomes of a task's handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HandleEnd {
@@ -101,6 +121,8 @@ pub(crate) enum HandleEnd {
     Join,
     /// `catch_cancelled(&mut task).await`, and, if that was cancelled, `task.await` after it.
     Insist,
+    /// `shield(task).await`
+    Shield,
     /// `drop(task)`
     Detach,
 }
@@ -154,7 +176,7 @@ impl Op {
         match self {
             Op::Catch { body, handler, .. } => vec![body, handler],
             Op::Finally { body, cleanup } => vec![body, cleanup],
-            Op::Timeout { body, .. } => vec![body],
+            Op::Timeout { body, .. } | Op::Group { body } => vec![body],
             Op::Spawn { meanwhile, .. } => vec![meanwhile],
             _ => Vec::new(),
         }
@@ -163,6 +185,7 @@ impl Op {
     fn children(&mut self) -> Vec<&mut Child> {
         match self {
             Op::Spawn { child, .. } => vec![child],
+            Op::Gather { children, .. } => children.iter_mut().collect(),
             _ => Vec::new(),
         }
     }
@@ -283,16 +306,24 @@ fn write_op(f: &mut fmt::Formatter<'_>, op: &Op, depth: usize) -> fmt::Result {
         Op::Finally { body, cleanup } => write!(f, "try {} finally {}", text(body), text(cleanup)),
         Op::Timeout { limit, body } => write!(f, "timeout {limit}ms {}", text(body)),
         Op::Spawn {
+            owner,
             child,
             meanwhile,
             end,
         } => write!(
             f,
-            "spawn t{} {} meanwhile {} then {end:?}",
+            "spawn in the {owner:?} t{} {} meanwhile {} then {end:?}",
             child.task,
             text(&child.body),
             text(meanwhile)
         ),
+        Op::Gather { children, settled } => {
+            write!(f, "gather {}", if *settled { "all of" } else { "" })?;
+            let mut each = children.iter();
+            each.try_for_each(|child| write!(f, " t{} {}", child.task, text(&child.body)))
+        }
+        Op::Group { body } => write!(f, "group {}", text(body)),
+        Op::StopGroup => write!(f, "stop the group"),
         Op::Ask { act, whom, request } => {
             let ask = Asking(*act, *request);
             match whom {

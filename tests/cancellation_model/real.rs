@@ -1,6 +1,8 @@
 //! Runs a program on this crate, on virtual time.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
 use std::future::{Future, pending};
 use std::panic;
 use std::pin::Pin;
@@ -9,11 +11,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use asyncio::{
-    CancelledError, EventLoop, JoinError, Task, TaskRef, catch_cancelled, finally, timeout,
+    CancelledError, EventLoop, JoinError, Task, TaskGroup, TaskGroupError, TaskRef,
+    catch_cancelled, finally, gather, shield, timeout,
 };
 
-use super::program::{Act, Block, Child, HandleEnd, Op, OutsideEvent, Program, Then, Whom};
-use super::trace::{Event, Outcome, Request, What};
+use super::program::{Act, Block, Child, HandleEnd, Op, OutsideEvent, Owner, Program, Then, Whom};
+use super::trace::{Event, Failure, Outcome, Request, What};
 
 /// Later than any program can last.
 const HORIZON: Duration = Duration::from_secs(3600);
@@ -50,7 +53,11 @@ async fn drive(world: Rc<World>, program: &Program) {
         let after = Duration::from_millis(event.at);
         asyncio::running_loop().call_later(after, move || world.happen(&event));
     }
-    drop(world.spawn(&program.root));
+    let outside = Place {
+        world: world.clone(),
+        group: None,
+    };
+    drop(outside.spawn(&program.root));
     for event in program.events.iter().filter(|event| event.at == 0) {
         world.happen(event);
     }
@@ -95,8 +102,52 @@ struct World {
 /// A block's future.
 type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + 'a>>;
 
-/// An early return.
+/// An early return; in a group, a failure.
+#[derive(Debug)]
 struct Failed;
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("on purpose")
+    }
+}
+
+impl Error for Failed {}
+
+/// What a handle gives: with the error for whoever awaits it, or with the error for its group only.
+trait Output: 'static {
+    fn outcome(&self) -> Outcome;
+}
+
+impl Output for Result<Value, Failed> {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Ok(_value) => Outcome::Value,
+            Err(Failed) => Outcome::Failed,
+        }
+    }
+}
+
+impl Output for Value {
+    fn outcome(&self) -> Outcome {
+        Outcome::Value
+    }
+}
+
+fn outcome_of<T: Output>(output: &Result<T, JoinError>) -> Outcome {
+    match output {
+        Ok(output) => output.outcome(),
+        Err(error) => outcome_of_error(error),
+    }
+}
+
+fn outcome_of_error(error: &JoinError) -> Outcome {
+    match error.cancelled() {
+        Some(cancelled) => Outcome::Cancelled(request_of(cancelled)),
+        None if error.is_failed() => Outcome::Taken,
+        None => Outcome::Panicked,
+    }
+}
 
 impl World {
     /// Notes what happened without asking anybody's count.
@@ -145,15 +196,16 @@ impl World {
         self.event_loop
             .set_exception_handler(move |_event_loop, context| {
                 let world = world.upgrade().expect("the loop is closed before");
-                let task = context.task().and_then(|task| world.number_of(task.id()));
-                world.note(What::Reported(task.expect("only tasks panic here")));
+                world.note(match context.task() {
+                    Some(task) => What::Reported(world.number_of(task.id()).expect("a task")),
+                    None => What::GroupReported,
+                });
             });
     }
 
-    fn spawn(self: &Rc<Self>, child: &Child) -> Task<Result<Value, Failed>> {
-        let number = child.task;
-        let task = asyncio::spawn(run_task(self.clone(), child.clone()));
-        self.tasks.borrow_mut()[number] = Some(task.task_ref());
+    /// Has the task noted, and its end.
+    fn know(self: &Rc<Self>, number: usize, task: &TaskRef) {
+        self.tasks.borrow_mut()[number] = Some(task.clone());
         let world = self.clone();
         task.add_done_callback(move |task| {
             world.note(What::Ended {
@@ -161,7 +213,6 @@ impl World {
                 cancelled: task.is_cancelled(),
             });
         });
-        task
     }
 
     fn happen(&self, event: &OutsideEvent) {
@@ -183,16 +234,18 @@ impl World {
     }
 
     /// Notes what awaiting a task gave, and drops it.
-    fn joined(&self, number: usize, output: Result<Result<Value, Failed>, JoinError>) {
-        let outcome = match &output {
-            Ok(Ok(_value)) => Outcome::Value,
-            Ok(Err(Failed)) => Outcome::Failed,
-            Err(error) => match error.cancelled() {
-                Some(cancelled) => Outcome::Cancelled(request_of(cancelled)),
-                None => Outcome::Panicked,
-            },
-        };
-        self.look(What::Joined(number, outcome));
+    fn joined<T: Output>(&self, number: usize, output: Result<T, JoinError>) {
+        self.look(What::Joined(number, outcome_of(&output)));
+    }
+
+    fn failures(&self, error: &TaskGroupError) -> Vec<Failure> {
+        let failures = error.failures().iter();
+        failures
+            .map(|failure| Failure {
+                task: failure.task().and_then(|task| self.number_of(task.id())),
+                panicked: failure.is_panic(),
+            })
+            .collect()
     }
 }
 
@@ -235,108 +288,176 @@ impl Drop for Guard<'_> {
     }
 }
 
-async fn run_task(world: Rc<World>, child: Child) -> Result<Value, Failed> {
-    run_block(&world, &child.body).await?;
+async fn run_task(place: Place, child: Child) -> Result<Value, Failed> {
+    place.run_block(&child.body).await?;
     Ok(Value {
-        world: world.clone(),
+        world: place.world.clone(),
         task: child.task,
     })
 }
 
-fn run_block<'a>(world: &'a Rc<World>, block: &'a Block) -> Running<'a> {
-    Box::pin(async move {
-        let _guard = Guard::enter(world, block.number);
-        for op in &block.ops {
-            run_op(world, op).await?;
+/// Where code runs: in this world, and inside of this group.
+#[derive(Clone)]
+struct Place {
+    world: Rc<World>,
+    group: Option<TaskGroup>,
+}
+
+impl Place {
+    fn spawn(&self, child: &Child) -> Task<Result<Value, Failed>> {
+        let task = asyncio::spawn(run_task(self.clone(), child.clone()));
+        self.world.know(child.task, task.as_ref());
+        task
+    }
+
+    fn spawn_in(&self, group: &TaskGroup, child: &Child) -> Task<Value> {
+        let task = group.spawn(run_task(self.clone(), child.clone()));
+        self.world.know(child.task, task.as_ref());
+        task
+    }
+
+    fn run_block<'a>(&'a self, block: &'a Block) -> Running<'a> {
+        Box::pin(async move {
+            let _guard = Guard::enter(&self.world, block.number);
+            for op in &block.ops {
+                self.run_op(op).await?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn run_op(&self, op: &Op) -> Result<(), Failed> {
+        let world = &self.world;
+        match op {
+            Op::Log(number) => world.look(What::Log(*number)),
+            Op::Sleep(duration) => asyncio::sleep(Duration::from_millis(*duration)).await,
+            Op::Yield => asyncio::yield_now().await,
+            Op::Catch {
+                body,
+                handler,
+                then,
+            } => return self.run_catch(body, handler, *then).await,
+            Op::Finally { body, cleanup } => {
+                let cleanup = async || drop(self.run_block(cleanup).await);
+                return finally(self.run_block(body), cleanup).await;
+            }
+            Op::Timeout { limit, body } => return self.run_timeout(*limit, body).await,
+            Op::Spawn {
+                owner,
+                child,
+                meanwhile,
+                end,
+            } => {
+                return match (owner, &self.group) {
+                    (Owner::Group, Some(group)) => {
+                        let task = self.spawn_in(group, child);
+                        self.keep(child.task, task, meanwhile, *end).await
+                    }
+                    _ => {
+                        let task = self.spawn(child);
+                        self.keep(child.task, task, meanwhile, *end).await
+                    }
+                };
+            }
+            Op::Gather { children, settled } => self.run_gather(children, *settled).await,
+            Op::Group { body } => self.run_group(body).await,
+            Op::StopGroup => self.group.iter().for_each(TaskGroup::cancel),
+            Op::Ask { act, whom, request } => {
+                let task = match whom {
+                    Whom::Itself => world.current().expect("every task has a number"),
+                    Whom::Task(task) => *task,
+                };
+                world.ask(*act, task, *request);
+            }
+            Op::Raise => world.raised.clone().raise().await,
+            Op::Fail => return Err(Failed),
+            // Past the panic hook, which would print.
+            Op::Panic => panic::resume_unwind(Box::new("on purpose")),
         }
         Ok(())
-    })
-}
-
-async fn run_op(world: &Rc<World>, op: &Op) -> Result<(), Failed> {
-    match op {
-        Op::Log(number) => world.look(What::Log(*number)),
-        Op::Sleep(duration) => asyncio::sleep(Duration::from_millis(*duration)).await,
-        Op::Yield => asyncio::yield_now().await,
-        Op::Catch {
-            body,
-            handler,
-            then,
-        } => return run_catch(world, body, handler, *then).await,
-        Op::Finally { body, cleanup } => {
-            let cleanup = async || drop(run_block(world, cleanup).await);
-            return finally(run_block(world, body), cleanup).await;
-        }
-        Op::Timeout { limit, body } => {
-            let limit = Duration::from_millis(*limit);
-            match timeout(limit, run_block(world, body)).await {
-                Ok(outcome) => {
-                    world.look(What::InTime);
-                    return outcome;
-                }
-                Err(_expired) => world.look(What::TimedOut),
-            }
-        }
-        Op::Spawn {
-            child,
-            meanwhile,
-            end,
-        } => return run_spawn(world, child, meanwhile, *end).await,
-        Op::Ask { act, whom, request } => {
-            let task = match whom {
-                Whom::Itself => world.current().expect("every task has a number"),
-                Whom::Task(task) => *task,
-            };
-            world.ask(*act, task, *request);
-        }
-        Op::Raise => world.raised.clone().raise().await,
-        Op::Fail => return Err(Failed),
-        // Past the panic hook, which would print.
-        Op::Panic => panic::resume_unwind(Box::new("on purpose")),
     }
-    Ok(())
-}
 
-async fn run_catch(
-    world: &Rc<World>,
-    body: &Block,
-    handler: &Block,
-    then: Then,
-) -> Result<(), Failed> {
-    match catch_cancelled(run_block(world, body)).await {
-        Ok(outcome) => {
-            world.look(What::NotCancelled);
-            outcome
-        }
-        Err(cancelled) => {
-            world.look(What::Caught(request_of(&cancelled)));
-            run_block(world, handler).await?;
-            match then {
-                Then::Swallow => Ok(()),
-                Then::Raise => cancelled.raise().await,
+    async fn run_catch(&self, body: &Block, handler: &Block, then: Then) -> Result<(), Failed> {
+        match catch_cancelled(self.run_block(body)).await {
+            Ok(outcome) => {
+                self.world.look(What::NotCancelled);
+                outcome
             }
-        }
-    }
-}
-
-async fn run_spawn(
-    world: &Rc<World>,
-    child: &Child,
-    meanwhile: &Block,
-    end: HandleEnd,
-) -> Result<(), Failed> {
-    let mut task = world.spawn(child);
-    run_block(world, meanwhile).await?;
-    match end {
-        HandleEnd::Join => world.joined(child.task, task.await),
-        HandleEnd::Insist => match catch_cancelled(&mut task).await {
-            Ok(output) => world.joined(child.task, output),
             Err(cancelled) => {
-                world.look(What::Caught(request_of(&cancelled)));
-                world.joined(child.task, task.await);
+                self.world.look(What::Caught(request_of(&cancelled)));
+                self.run_block(handler).await?;
+                match then {
+                    Then::Swallow => Ok(()),
+                    Then::Raise => cancelled.raise().await,
+                }
             }
-        },
-        HandleEnd::Detach => drop(task),
+        }
     }
-    Ok(())
+
+    async fn run_timeout(&self, limit: u64, body: &Block) -> Result<(), Failed> {
+        let limit = Duration::from_millis(limit);
+        match timeout(limit, self.run_block(body)).await {
+            Ok(outcome) => {
+                self.world.look(What::InTime);
+                outcome
+            }
+            Err(_expired) => {
+                self.world.look(What::TimedOut);
+                Ok(())
+            }
+        }
+    }
+
+    async fn keep<T: Output>(
+        &self,
+        number: usize,
+        mut task: Task<T>,
+        meanwhile: &Block,
+        end: HandleEnd,
+    ) -> Result<(), Failed> {
+        let world = &self.world;
+        self.run_block(meanwhile).await?;
+        match end {
+            HandleEnd::Join => world.joined(number, task.await),
+            HandleEnd::Insist => match catch_cancelled(&mut task).await {
+                Ok(output) => world.joined(number, output),
+                Err(cancelled) => {
+                    world.look(What::Caught(request_of(&cancelled)));
+                    world.joined(number, task.await);
+                }
+            },
+            HandleEnd::Shield => world.joined(number, shield(task).await),
+            HandleEnd::Detach => drop(task),
+        }
+        Ok(())
+    }
+
+    async fn run_gather(&self, children: &[Child], settled: bool) {
+        let tasks: Vec<_> = children.iter().map(|child| self.spawn(child)).collect();
+        if settled {
+            let outputs = gather(tasks).return_exceptions().await;
+            let outcomes = outputs.iter().map(outcome_of).collect();
+            self.world.look(What::Gathered(Ok(outcomes)));
+        } else {
+            let outputs = gather(tasks).await;
+            let outcomes = match &outputs {
+                Ok(outputs) => Ok(outputs.iter().map(Output::outcome).collect()),
+                Err(error) => Err(outcome_of_error(error)),
+            };
+            self.world.look(What::Gathered(outcomes));
+        }
+    }
+
+    async fn run_group(&self, body: &Block) {
+        let body = async |group: &TaskGroup| {
+            let inside = Place {
+                world: self.world.clone(),
+                group: Some(group.clone()),
+            };
+            inside.run_block(body).await
+        };
+        let outcome = TaskGroup::scope(body).await;
+        let outcome = outcome.map_err(|error| self.world.failures(&error));
+        self.world.look(What::Grouped(outcome));
+    }
 }

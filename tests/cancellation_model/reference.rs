@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use asyncio::CancelReason;
 
-use super::program::{Act, Block, Child, HandleEnd, Op, Program, Then, Whom};
+use super::frames::{Completion, Frame, Handle, Step};
+use super::groups::Group;
+use super::program::{Act, Child, Program};
 use super::trace::{Event, Outcome, Request, What};
 
 /// Runs the program to its end and returns what happens.
@@ -21,10 +23,12 @@ pub(crate) fn run(program: &Program) -> Vec<Event> {
 }
 
 /// A task's number.
-type Number = usize;
+pub(super) type Number = usize;
+pub(super) type WatchNumber = usize;
+pub(super) type GroupNumber = usize;
 
 /// The whole world of one program.
-struct Machine<'p> {
+pub(super) struct Machine<'p> {
     program: &'p Program,
     now: u64,
     /// What waits for its turn.
@@ -34,12 +38,14 @@ struct Machine<'p> {
     timers_set: u64,
     /// None before they are spawned.
     tasks: Vec<Option<Task<'p>>>,
+    pub(super) watches: Vec<Watch>,
+    pub(super) groups: Vec<Group>,
     /// The task whose turn it is.
     current: Option<Number>,
     events: Vec<Event>,
 }
 
-type TimerKey = (u64, u64);
+pub(super) type TimerKey = (u64, u64);
 
 enum Ready {
     Task(Number),
@@ -53,99 +59,56 @@ enum Due {
     Wake(Number),
 }
 
-struct Task<'p> {
+pub(super) struct Task<'p> {
     child: &'p Child,
-    frames: Vec<Frame<'p>>,
+    pub(super) frames: Vec<Frame<'p>>,
     started: bool,
     /// In the queue, or to be put there after the turn that it has now.
     woken: bool,
     /// Requests made less requests withdrawn.
-    requests: u32,
+    pub(super) requests: u32,
     /// A request waits to be delivered.
-    pending: bool,
+    pub(super) pending: bool,
     /// The latest request.
-    latest: Request,
+    pub(super) latest: Request,
+    /// The pending request came together with an error, and is forgotten if the task ends before its next await.
+    pub(super) afterwards: bool,
+    /// The group that is told if the task fails.
+    pub(super) owner: Option<GroupNumber>,
+    /// The group that the task's text stands in.
+    pub(super) place: Option<GroupNumber>,
+    /// Its group has its error.
+    pub(super) failed: bool,
     end: Option<End>,
     was_cancelled: bool,
     /// Nobody has the handle any more.
     detached: bool,
-    awaiter: Option<Number>,
+    pub(super) awaiter: Option<Number>,
+    /// Told of the end.
+    pub(super) watches: Vec<WatchNumber>,
+}
+
+/// Waits for the ends of several tasks.
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) ended: VecDeque<Number>,
+    pub(super) waiting: Option<Number>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Value,
     Failed,
     Panicked,
     Cancelled,
+    /// Its group has the error.
+    Taken,
     /// Somebody has received it.
     Received,
 }
 
-/// What a frame leaves to the one below it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Completion {
-    Done,
-    Failed,
-    Panicked,
-}
-
-/// One level of a task's code.
-enum Frame<'p> {
-    /// The next operation is the one with this index.
-    Block(&'p Block, usize),
-    /// The timer is set when the frame is run first.
-    Sleep(u64, Option<TimerKey>),
-    Yield {
-        yielded: bool,
-    },
-    Raise(Request),
-    /// The body is running.
-    Catch(&'p Block, Then),
-    /// The handler is running.
-    Handling(Request, Then),
-    /// The body is running.
-    Finally(&'p Block),
-    /// The cleanup is running; this comes after it.
-    Cleaning(Result<Completion, Request>),
-    Timeout(Timeout),
-    /// Owns a task's handle, and a block runs meanwhile.
-    Meanwhile(Handle, HandleEnd),
-    /// The handle is awaited, in a scope.
-    Insisting(Handle),
-    /// The handle is awaited.
-    Joining(Handle),
-    /// What awaits the handle of the frame below.
-    Join,
-}
-
-struct Timeout {
-    limit: u64,
-    timer: Option<TimerKey>,
-    requests_at_entry: u32,
-    /// It has expired, and a request is under way inside.
-    sent: bool,
-}
-
-/// What somebody has of a task.
-struct Handle {
-    child: Number,
-    /// A request that was handed on to the task.
-    handed_on: Option<Request>,
-    /// The task ended by that, and it was raised in the one who awaits.
-    raised: bool,
-}
-
-/// What became of running the innermost frame.
-enum Step {
-    Moved,
-    Waits,
-    /// There is no frame any more.
-    Ended(Completion),
-}
-
 impl<'p> Machine<'p> {
-    fn new(program: &'p Program) -> Machine<'p> {
+    pub(super) fn new(program: &'p Program) -> Machine<'p> {
         Machine {
             program,
             now: 0,
@@ -153,18 +116,20 @@ impl<'p> Machine<'p> {
             timers: BTreeMap::new(),
             timers_set: 0,
             tasks: (0..program.tasks).map(|_| None).collect(),
+            watches: Vec::new(),
+            groups: Vec::new(),
             current: None,
             events: Vec::new(),
         }
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         for (index, event) in self.program.events.iter().enumerate() {
             if event.at > 0 {
                 self.set_timer(event.at, Due::Outside(index));
             }
         }
-        let root = self.spawn(&self.program.root);
+        let root = self.spawn(&self.program.root, None);
         self.drop_handle(root.child);
         for (index, event) in self.program.events.iter().enumerate() {
             if event.at == 0 {
@@ -173,7 +138,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         loop {
             match self.ready.pop_front() {
                 Some(Ready::Task(number)) => self.turn_of(number),
@@ -190,7 +155,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn done_callback(&mut self, number: Number) {
+    pub(super) fn done_callback(&mut self, number: Number) {
         let cancelled = self.task(number).was_cancelled;
         self.note(What::Ended {
             task: number,
@@ -198,12 +163,12 @@ impl<'p> Machine<'p> {
         });
     }
 
-    fn happen(&mut self, index: usize) {
+    pub(super) fn happen(&mut self, index: usize) {
         let event = &self.program.events[index];
         self.ask(event.act, event.task, event.request);
     }
 
-    fn task(&mut self, number: Number) -> &mut Task<'p> {
+    pub(super) fn task(&mut self, number: Number) -> &mut Task<'p> {
         self.tasks[number]
             .as_mut()
             .expect("a task that was spawned")
@@ -211,17 +176,17 @@ impl<'p> Machine<'p> {
 
     // ----- what is written down -----
 
-    fn note(&mut self, what: What) {
+    pub(super) fn note(&mut self, what: What) {
         self.write(what, None);
     }
 
     /// The same by running code, which looks at its count.
-    fn look(&mut self, what: What) {
+    pub(super) fn look(&mut self, what: What) {
         let requests = self.current.map(|current| self.task(current).requests);
         self.write(what, requests);
     }
 
-    fn write(&mut self, what: What, cancelling: Option<u32>) {
+    pub(super) fn write(&mut self, what: What, cancelling: Option<u32>) {
         self.events.push(Event {
             at: self.now,
             task: self.current,
@@ -233,7 +198,7 @@ impl<'p> Machine<'p> {
     // ----- time -----
 
     /// Goes to the next deadline, and makes ready what is due then.
-    fn pass_time(&mut self) {
+    pub(super) fn pass_time(&mut self) {
         let Some((&(next, _), _)) = self.timers.first_key_value() else {
             return;
         };
@@ -246,7 +211,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn set_timer(&mut self, after: u64, due: Due) -> TimerKey {
+    pub(super) fn set_timer(&mut self, after: u64, due: Due) -> TimerKey {
         self.timers_set += 1;
         let key = (self.now + after, self.timers_set);
         self.timers.insert(key, due);
@@ -254,7 +219,12 @@ impl<'p> Machine<'p> {
     }
 
     /// Looks at a timer, which is set when it is looked at first.
-    fn has_passed(&mut self, number: Number, timer: &mut Option<TimerKey>, after: u64) -> bool {
+    pub(super) fn has_passed(
+        &mut self,
+        number: Number,
+        timer: &mut Option<TimerKey>,
+        after: u64,
+    ) -> bool {
         match *timer {
             Some(key) => !self.timers.contains_key(&key),
             None if after == 0 => true,
@@ -265,13 +235,13 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn forget_timer(&mut self, timer: Option<TimerKey>) {
+    pub(super) fn forget_timer(&mut self, timer: Option<TimerKey>) {
         timer.map(|key| self.timers.remove(&key));
     }
 
     // ----- tasks -----
 
-    fn spawn(&mut self, child: &'p Child) -> Handle {
+    pub(super) fn spawn(&mut self, child: &'p Child, place: Option<GroupNumber>) -> Handle {
         self.tasks[child.task] = Some(Task {
             child,
             frames: Vec::new(),
@@ -279,11 +249,16 @@ impl<'p> Machine<'p> {
             woken: true,
             requests: 0,
             pending: false,
+            afterwards: false,
+            owner: None,
+            place,
+            failed: false,
             latest: Request::unnamed(CancelReason::User),
             end: None,
             was_cancelled: false,
             detached: false,
             awaiter: None,
+            watches: Vec::new(),
         });
         self.ready.push_back(Ready::Task(child.task));
         Handle {
@@ -294,7 +269,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Puts a task into the queue, once; the one whose turn it is comes back after its turn.
-    fn wake(&mut self, number: Number) {
+    pub(super) fn wake(&mut self, number: Number) {
         let has_turn = self.current == Some(number);
         let task = self.task(number);
         if task.lives() && !task.woken {
@@ -305,7 +280,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn turn_of(&mut self, number: Number) {
+    pub(super) fn turn_of(&mut self, number: Number) {
         self.current = Some(number);
         let task = self.task(number);
         task.woken = false;
@@ -317,6 +292,7 @@ impl<'p> Machine<'p> {
             let body = &task.child.body;
             self.enter(number, body);
         }
+        self.interrupt_group_bodies(number);
         self.run_frames(number);
         self.current = None;
         let task = self.task(number);
@@ -325,7 +301,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn run_frames(&mut self, number: Number) {
+    pub(super) fn run_frames(&mut self, number: Number) {
         loop {
             match self.step(number) {
                 Step::Moved => {}
@@ -342,29 +318,44 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn end_by_itself(&mut self, number: Number, completion: Completion) {
-        let pending = self.task(number).pending;
-        let end = match completion {
-            Completion::Panicked => End::Panicked,
-            Completion::Failed if !pending => End::Failed,
-            Completion::Done if !pending => End::Value,
-            Completion::Failed => End::Cancelled,
-            Completion::Done => {
+    pub(super) fn end_by_itself(&mut self, number: Number, completion: Completion) {
+        let task = self.task(number);
+        let cancelled = task.pending && !task.afterwards;
+        let end = match (completion, task.owner) {
+            (Completion::Failed | Completion::Panicked, Some(group)) => {
+                task.failed = true;
+                let panicked = completion == Completion::Panicked;
+                self.fail(group, Some(number), panicked);
+                End::Taken
+            }
+            (Completion::Panicked, None) => End::Panicked,
+            (Completion::Done, _) if cancelled => {
                 self.note(What::ValueDropped(number));
                 End::Cancelled
             }
+            (Completion::Failed, None) if cancelled => End::Cancelled,
+            (Completion::Done, _) => End::Value,
+            (Completion::Failed, None) => End::Failed,
         };
         self.end(number, end);
     }
 
-    fn end(&mut self, number: Number, end: End) {
+    pub(super) fn end(&mut self, number: Number, end: End) {
         let task = self.task(number);
         task.end = Some(end);
         task.was_cancelled = end == End::Cancelled;
         task.pending = false;
         let (detached, awaiter) = (task.detached, task.awaiter);
+        let watches = std::mem::take(&mut task.watches);
         self.current = None;
         self.ready.push_back(Ready::DoneCallback(number));
+        for watch in watches {
+            let watch = &mut self.watches[watch];
+            watch.ended.push_back(number);
+            if let Some(waiting) = watch.waiting.take() {
+                self.wake(waiting);
+            }
+        }
         if detached {
             self.drop_output(number);
         }
@@ -373,7 +364,25 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn drop_handle(&mut self, number: Number) {
+    /// Takes how the task ended.
+    pub(super) fn receive(&mut self, number: Number) -> Outcome {
+        let task = self.task(number);
+        match task.end.replace(End::Received) {
+            Some(End::Value) => Outcome::Value,
+            Some(End::Failed) => Outcome::Failed,
+            Some(End::Panicked) => Outcome::Panicked,
+            Some(End::Cancelled) => Outcome::Cancelled(task.latest),
+            Some(End::Taken) => Outcome::Taken,
+            Some(End::Received) | None => unreachable!("a handle gives its output once"),
+        }
+    }
+
+    pub(super) fn new_watch(&mut self) -> WatchNumber {
+        self.watches.push(Watch::default());
+        self.watches.len() - 1
+    }
+
+    pub(super) fn drop_handle(&mut self, number: Number) {
         let task = self.task(number);
         task.detached = true;
         if !task.lives() {
@@ -382,7 +391,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Nobody will receive how the task ended.
-    fn drop_output(&mut self, number: Number) {
+    pub(super) fn drop_output(&mut self, number: Number) {
         match self.task(number).end.replace(End::Received) {
             Some(End::Value) => self.note(What::ValueDropped(number)),
             Some(End::Panicked) => self.note(What::Reported(number)),
@@ -392,7 +401,7 @@ impl<'p> Machine<'p> {
 
     // ----- requests -----
 
-    fn ask(&mut self, act: Act, number: Number, request: usize) {
+    pub(super) fn ask(&mut self, act: Act, number: Number, request: usize) {
         let exists = self.tasks[number].is_some();
         match act {
             Act::Cancel => {
@@ -410,7 +419,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn cancel(&mut self, number: Number, request: Request) -> bool {
+    pub(super) fn cancel(&mut self, number: Number, request: Request) -> bool {
         let task = self.task(number);
         if !task.lives() {
             return false;
@@ -421,369 +430,41 @@ impl<'p> Machine<'p> {
     }
 
     /// Makes a request pending again that was delivered before.
-    fn raise(&mut self, number: Number, request: Request) {
+    pub(super) fn raise(&mut self, number: Number, request: Request) {
         let task = self.task(number);
         task.pending = true;
+        task.afterwards = false;
         task.latest = request;
         self.wake(number);
-    }
-
-    // ----- frames -----
-
-    fn push(&mut self, number: Number, frame: Frame<'p>) {
-        self.task(number).frames.push(frame);
-    }
-
-    fn pop(&mut self, number: Number) -> Option<Frame<'p>> {
-        self.task(number).frames.pop()
-    }
-
-    fn enter(&mut self, number: Number, block: &'p Block) {
-        self.look(What::Enter(block.number));
-        self.push(number, Frame::Block(block, 0));
-    }
-
-    /// Drops all frames but the outermost `left`, from the inside out.
-    fn unwind(&mut self, number: Number, left: usize) {
-        while self.task(number).frames.len() > left {
-            match self.pop(number) {
-                Some(Frame::Block(block, _)) => self.note(What::Leave(block.number)),
-                Some(Frame::Sleep(_, timer) | Frame::Timeout(Timeout { timer, .. })) => {
-                    self.forget_timer(timer);
-                }
-                Some(
-                    Frame::Meanwhile(handle, _) | Frame::Insisting(handle) | Frame::Joining(handle),
-                ) => self.drop_handle(handle.child),
-                _ => {}
-            }
-        }
-    }
-
-    /// Runs the innermost frame for a bit.
-    fn step(&mut self, number: Number) -> Step {
-        let pending = self.task(number).pending;
-        match self.pop(number).expect("a task that runs has frames") {
-            Frame::Block(block, next) => match block.ops.get(next) {
-                Some(op) => {
-                    self.push(number, Frame::Block(block, next + 1));
-                    self.begin(number, op)
-                }
-                None => {
-                    self.note(What::Leave(block.number));
-                    self.complete(number, Completion::Done)
-                }
-            },
-            // What waits for the loop looks at the request first, and leaves its event alone.
-            waiting @ (Frame::Sleep(..) | Frame::Yield { .. }) if pending => {
-                self.wait_on(number, waiting)
-            }
-            Frame::Sleep(duration, mut timer) => {
-                if self.has_passed(number, &mut timer, duration) {
-                    return self.complete(number, Completion::Done);
-                }
-                self.wait_on(number, Frame::Sleep(duration, timer))
-            }
-            Frame::Yield { yielded: true } => self.complete(number, Completion::Done),
-            Frame::Yield { yielded: false } => {
-                self.wake(number);
-                self.wait_on(number, Frame::Yield { yielded: true })
-            }
-            Frame::Raise(request) => {
-                self.raise(number, request);
-                self.wait_on(number, Frame::Raise(request))
-            }
-            Frame::Join => self.join(number),
-            _ => unreachable!("a scope is never the innermost frame"),
-        }
-    }
-
-    fn wait_on(&mut self, number: Number, frame: Frame<'p>) -> Step {
-        self.push(number, frame);
-        Step::Waits
-    }
-
-    fn begin(&mut self, number: Number, op: &'p Op) -> Step {
-        match op {
-            Op::Log(label) => self.look(What::Log(*label)),
-            Op::Sleep(duration) => self.push(number, Frame::Sleep(*duration, None)),
-            Op::Yield => self.push(number, Frame::Yield { yielded: false }),
-            Op::Catch {
-                body,
-                handler,
-                then,
-            } => {
-                self.push(number, Frame::Catch(handler, *then));
-                self.enter(number, body);
-            }
-            Op::Finally { body, cleanup } => {
-                self.push(number, Frame::Finally(cleanup));
-                self.enter(number, body);
-            }
-            Op::Timeout { limit, body } => {
-                let timeout = Timeout {
-                    limit: *limit,
-                    timer: None,
-                    requests_at_entry: self.task(number).requests,
-                    sent: false,
-                };
-                self.push(number, Frame::Timeout(timeout));
-                self.enter(number, body);
-            }
-            Op::Spawn {
-                child,
-                meanwhile,
-                end,
-            } => {
-                let handle = self.spawn(child);
-                self.push(number, Frame::Meanwhile(handle, *end));
-                self.enter(number, meanwhile);
-            }
-            Op::Ask { act, whom, request } => {
-                let whom = match whom {
-                    Whom::Itself => number,
-                    Whom::Task(task) => *task,
-                };
-                self.ask(*act, whom, *request);
-            }
-            Op::Raise => self.push(number, Frame::Raise(Request::unnamed(CancelReason::User))),
-            Op::Fail => return self.complete(number, Completion::Failed),
-            Op::Panic => return self.complete(number, Completion::Panicked),
-        }
-        Step::Moved
-    }
-
-    /// The code in the innermost frame, which is gone, has come to this end; the one below goes on.
-    fn complete(&mut self, number: Number, completion: Completion) -> Step {
-        let returned = completion != Completion::Panicked;
-        let Some(frame) = self.pop(number) else {
-            return Step::Ended(completion);
-        };
-        match (frame, completion) {
-            (Frame::Block(block, next), Completion::Done) => {
-                self.push(number, Frame::Block(block, next));
-                return Step::Moved;
-            }
-            (Frame::Block(block, _), _) => self.note(What::Leave(block.number)),
-            (Frame::Catch(..), _) if returned => self.look(What::NotCancelled),
-            (Frame::Catch(..), _) => {}
-            (Frame::Handling(request, Then::Raise), Completion::Done) => {
-                self.push(number, Frame::Raise(request));
-                return Step::Moved;
-            }
-            (Frame::Handling(..), _) => {}
-            (Frame::Finally(cleanup), _) => {
-                self.push(number, Frame::Cleaning(Ok(completion)));
-                self.enter(number, cleanup);
-                return Step::Moved;
-            }
-            // A cleanup gives nothing; only its panic counts.
-            (Frame::Cleaning(Ok(completion)), _) if returned => {
-                return self.complete(number, completion);
-            }
-            (Frame::Cleaning(Err(request)), _) if returned => {
-                self.push(number, Frame::Raise(request));
-                return Step::Moved;
-            }
-            (Frame::Cleaning(_), _) => {}
-            (Frame::Timeout(timeout), _) => {
-                self.forget_timer(timeout.timer);
-                if timeout.sent {
-                    self.task(number).uncancel();
-                }
-                if returned {
-                    self.look(What::InTime);
-                }
-            }
-            (Frame::Meanwhile(handle, end), Completion::Done) => {
-                return self.await_handle(number, handle, end);
-            }
-            (Frame::Meanwhile(handle, _), _) => self.drop_handle(handle.child),
-            // The handle has given everything.
-            (Frame::Insisting(_) | Frame::Joining(_), _) => {}
-            _ => unreachable!("no code runs above a frame that waits"),
-        }
-        self.complete(number, completion)
-    }
-
-    fn await_handle(&mut self, number: Number, handle: Handle, end: HandleEnd) -> Step {
-        match end {
-            HandleEnd::Join => self.push(number, Frame::Joining(handle)),
-            HandleEnd::Insist => self.push(number, Frame::Insisting(handle)),
-            HandleEnd::Detach => {
-                self.drop_handle(handle.child);
-                return self.complete(number, Completion::Done);
-            }
-        }
-        self.push(number, Frame::Join);
-        Step::Moved
-    }
-
-    fn join(&mut self, number: Number) -> Step {
-        match self.join_handle(number) {
-            Some(outcome) => {
-                let child = self.handle_below(number).child;
-                let has_value = outcome == Outcome::Value;
-                self.look(What::Joined(child, outcome));
-                if has_value {
-                    self.note(What::ValueDropped(child));
-                }
-                self.complete(number, Completion::Done)
-            }
-            None => self.wait_on(number, Frame::Join),
-        }
-    }
-
-    fn handle_below(&mut self, number: Number) -> &mut Handle {
-        match self.task(number).frames.last_mut() {
-            Some(Frame::Insisting(handle) | Frame::Joining(handle)) => handle,
-            _ => unreachable!("whoever joins has a handle"),
-        }
-    }
-
-    /// What awaiting the task gives; none if that has to wait.
-    fn join_handle(&mut self, number: Number) -> Option<Outcome> {
-        let pending = self.task(number).pending;
-        let child = self.handle_below(number).child;
-        if self.task(child).lives() {
-            if pending {
-                self.hand_on(number, child);
-            }
-            self.task(child).awaiter = Some(number);
-            return None;
-        }
-        if pending {
-            return None;
-        }
-        let latest = self.task(child).latest;
-        if std::mem::take(&mut self.handle_below(number).raised) {
-            return Some(Outcome::Cancelled(latest));
-        }
-        let handed_on = self.handle_below(number).handed_on.take();
-        match self.task(child).end.replace(End::Received) {
-            Some(End::Value) => Some(Outcome::Value),
-            Some(End::Failed) => Some(Outcome::Failed),
-            Some(End::Panicked) => Some(Outcome::Panicked),
-            Some(End::Cancelled) => match handed_on {
-                None => Some(Outcome::Cancelled(latest)),
-                Some(request) => {
-                    self.handle_below(number).raised = true;
-                    self.raise(number, request);
-                    None
-                }
-            },
-            Some(End::Received) | None => unreachable!("a handle gives its output once"),
-        }
-    }
-
-    /// Instead of the one who awaits it, the awaited task is asked.
-    fn hand_on(&mut self, number: Number, child: Number) {
-        let task = self.task(number);
-        task.pending = false;
-        let request = task.latest;
-        self.handle_below(number).handed_on = Some(request);
-        let from_parent = Request {
-            reason: CancelReason::Parent,
-            ..request
-        };
-        self.cancel(child, from_parent);
-    }
-
-    // ----- delivery -----
-
-    /// The innermost frame waits: asks the scopes around it. Returns `true` if one of them has something to do.
-    fn ask_scopes(&mut self, number: Number) -> bool {
-        let depth = self.task(number).frames.len();
-        (0..depth).rev().any(|place| self.ask_scope(number, place))
-    }
-
-    fn ask_scope(&mut self, number: Number, place: usize) -> bool {
-        let task = self.task(number);
-        let pending = task.pending;
-        match &mut task.frames[place] {
-            Frame::Catch(..) | Frame::Finally(_) | Frame::Insisting(_) if pending => {
-                self.deliver(number, place);
-                return true;
-            }
-            Frame::Timeout(timeout) if timeout.sent && pending => {
-                timeout.sent = false;
-                let at_entry = timeout.requests_at_entry;
-                // If more are left than there were before, somebody else asked as well, and it is theirs.
-                if task.uncancel() <= at_entry {
-                    self.time_out(number, place);
-                    return true;
-                }
-            }
-            Frame::Timeout(timeout) if !timeout.sent && !pending => {
-                let (mut timer, limit) = (timeout.timer, timeout.limit);
-                let passed = self.has_passed(number, &mut timer, limit);
-                if let Frame::Timeout(timeout) = &mut self.task(number).frames[place] {
-                    timeout.timer = timer;
-                    timeout.sent = passed;
-                }
-                if passed {
-                    self.expire(number);
-                    return true;
-                }
-            }
-            _ => {}
-        }
-        false
-    }
-
-    /// A scope takes the request: what is inside is dropped, and its own code goes on.
-    fn deliver(&mut self, number: Number, place: usize) {
-        let task = self.task(number);
-        task.pending = false;
-        let request = task.latest;
-        self.unwind(number, place + 1);
-        match self.pop(number) {
-            Some(Frame::Catch(handler, then)) => {
-                self.look(What::Caught(request));
-                self.push(number, Frame::Handling(request, then));
-                self.enter(number, handler);
-            }
-            Some(Frame::Finally(cleanup)) => {
-                self.push(number, Frame::Cleaning(Err(request)));
-                self.enter(number, cleanup);
-            }
-            Some(Frame::Insisting(handle)) => {
-                self.look(What::Caught(request));
-                self.push(number, Frame::Joining(handle));
-                self.push(number, Frame::Join);
-            }
-            _ => unreachable!("only these catch"),
-        }
-    }
-
-    /// A timeout's time is over: it makes a request for the code inside, which goes on at once.
-    fn expire(&mut self, number: Number) {
-        let expiry = Request::unnamed(CancelReason::Deadline);
-        self.task(number).request(expiry);
-    }
-
-    /// A timeout's request came back out to it.
-    fn time_out(&mut self, number: Number, place: usize) {
-        self.task(number).pending = false;
-        self.unwind(number, place);
-        self.look(What::TimedOut);
     }
 }
 
 impl Task<'_> {
-    fn lives(&self) -> bool {
+    pub(super) fn lives(&self) -> bool {
         self.end.is_none()
     }
 
-    fn request(&mut self, request: Request) {
+    pub(super) fn request(&mut self, request: Request) {
         self.requests += 1;
         self.pending = true;
+        self.afterwards = false;
         self.latest = request;
     }
 
+    /// Whoever takes the request is to drop what is inside.
+    pub(super) fn take_request(&mut self) -> Request {
+        self.pending = false;
+        self.afterwards = false;
+        self.latest
+    }
+
     /// The last one withdrawn is not delivered any more.
-    fn uncancel(&mut self) -> u32 {
+    pub(super) fn uncancel(&mut self) -> u32 {
         self.requests = self.requests.saturating_sub(1);
-        self.pending &= self.requests > 0;
+        if self.requests == 0 {
+            self.pending = false;
+            self.afterwards = false;
+        }
         self.requests
     }
 }

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::program::{Act, Block, Child, HandleEnd, Op, OutsideEvent, Program, Then, Whom};
+use super::program::{Act, Block, Child, HandleEnd, Op, OutsideEvent, Owner, Program, Then, Whom};
 
 /// Any program.
 pub(crate) fn programs() -> impl Strategy<Value = Program> {
@@ -15,12 +15,14 @@ pub(crate) fn programs() -> impl Strategy<Value = Program> {
 fn op() -> impl Strategy<Value = Op> {
     simple_op().prop_recursive(5, 24, 4, |op| {
         let block = || vec(op.clone(), 0..4).prop_map(Block::of);
-        let child = vec(op.clone(), 0..5).prop_map(Child::of);
+        let child = || vec(op.clone(), 0..5).prop_map(Child::of);
+        let owner = prop_oneof![Just(Owner::Loop), Just(Owner::Group)];
         let then = prop_oneof![Just(Then::Swallow), Just(Then::Raise)];
         let end = prop_oneof![
             3 => Just(HandleEnd::Join),
             1 => Just(HandleEnd::Insist),
-            1 => Just(HandleEnd::Detach),
+            2 => Just(HandleEnd::Shield),
+            2 => Just(HandleEnd::Detach),
         ];
         prop_oneof![
             1 => simple_op(),
@@ -28,8 +30,11 @@ fn op() -> impl Strategy<Value = Op> {
             2 => (0..6u64, block()).prop_map(|(limit, body)| Op::Timeout { limit, body }),
             3 => (block(), block(), then)
                 .prop_map(|(body, handler, then)| Op::Catch { body, handler, then }),
-            3 => (child, block(), end)
-                .prop_map(|(child, meanwhile, end)| Op::Spawn { child, meanwhile, end }),
+            2 => block().prop_map(|body| Op::Group { body }),
+            1 => (vec(child(), 0..4), any::<bool>())
+                .prop_map(|(children, settled)| Op::Gather { children, settled }),
+            5 => (owner, child(), block(), end)
+                .prop_map(|(owner, child, meanwhile, end)| Op::Spawn { owner, child, meanwhile, end }),
         ]
     })
 }
@@ -43,6 +48,7 @@ fn simple_op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Raise),
         1 => Just(Op::Fail),
         1 => Just(Op::Panic),
+        1 => Just(Op::StopGroup),
     ]
 }
 

@@ -30,6 +30,12 @@ pub(crate) enum What {
     TimedOut,
     /// What awaiting a task gave.
     Joined(usize, Outcome),
+    /// What `gather` gave: everything, or the first failure.
+    Gathered(Result<Vec<Outcome>, Outcome>),
+    /// What a group gave.
+    Grouped(Result<(), Vec<Failure>>),
+    /// A failure that a group could not return went to the exception handler.
+    GroupReported,
     /// A task's value was dropped.
     ValueDropped(usize),
     /// A task's done callback was called.
@@ -54,6 +60,15 @@ pub(crate) enum Outcome {
     Failed,
     Panicked,
     Cancelled(Request),
+    /// Its group has the error.
+    Taken,
+}
+
+/// One error of a group: whose it is (none is the body), and whether it was a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) task: Option<usize>,
+    pub(crate) panicked: bool,
 }
 
 /// Who asked, and the number that the text of the request names.
@@ -68,6 +83,14 @@ impl Request {
         Request {
             reason,
             number: None,
+        }
+    }
+
+    /// The same request, handed on to another task.
+    pub(crate) fn from_parent(self) -> Request {
+        Request {
+            reason: CancelReason::Parent,
+            ..self
         }
     }
 }
@@ -97,6 +120,11 @@ impl fmt::Display for What {
             What::InTime => write!(f, "in time"),
             What::TimedOut => write!(f, "timed out"),
             What::Joined(task, outcome) => write!(f, "t{task} gave {outcome}"),
+            What::Gathered(Ok(outcomes)) => write!(f, "gathered {}", listed(outcomes)),
+            What::Gathered(Err(outcome)) => write!(f, "gathering stopped by {outcome}"),
+            What::Grouped(Ok(())) => write!(f, "group is done"),
+            What::Grouped(Err(failures)) => write!(f, "group failed: {}", listed(failures)),
+            What::GroupReported => write!(f, "reported a failure of a group"),
             What::ValueDropped(task) => write!(f, "value of t{task} dropped"),
             What::Ended { task, cancelled } => {
                 let how = if *cancelled { "cancelled" } else { "by itself" };
@@ -117,8 +145,24 @@ impl fmt::Display for Outcome {
             Outcome::Failed => write!(f, "an error"),
             Outcome::Panicked => write!(f, "a panic"),
             Outcome::Cancelled(request) => write!(f, "a cancellation, {request}"),
+            Outcome::Taken => write!(f, "no error, its group has it"),
         }
     }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.panicked { "panic" } else { "error" };
+        match self.task {
+            Some(task) => write!(f, "{what} of t{task}"),
+            None => write!(f, "{what} of the body"),
+        }
+    }
+}
+
+fn listed(items: &[impl fmt::Display]) -> String {
+    let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+    items.join("; ")
 }
 
 impl fmt::Display for Request {
