@@ -190,12 +190,14 @@ impl TaskGroup {
         Kind: 'static,
     {
         let task = builder.spawn(run_child(self.clone(), future));
-        if self.state.phase.get() == Phase::Open {
+        let phase = self.state.phase.get();
+        if phase != Phase::Finished {
             self.forget_ended();
             let child = task.as_ref();
             let key = self.state.children.borrow_mut().insert(child.clone());
             self.state.ended.add(child, key);
-        } else {
+        }
+        if phase != Phase::Open {
             let message = "its task group is stopping or over";
             let child = task.as_ref();
             child.cancel_for(CancelReason::Parent, Some(message.into()));
