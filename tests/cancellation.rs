@@ -5,7 +5,6 @@ mod support;
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -501,57 +500,6 @@ async fn a_destructor_that_panics_at_delivery_takes_no_loop_down() {
     assert_eq!(seen, 1, "the panic was lost");
 }
 
-/// issue 3: through a sub-executor that polls only what was woken, like `FuturesUnordered`.
-#[asyncio::test]
-async fn a_scope_behind_a_sub_executor_is_reached() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::task::{Context, Wake, Waker};
-    /// Wakes the task, and remembers that its own future has to be polled.
-    struct Gate {
-        woken: AtomicBool,
-        task: Waker,
-    }
-    impl Wake for Gate {
-        fn wake(self: Arc<Self>) {
-            self.woken.store(true, Ordering::Relaxed);
-            self.task.wake_by_ref();
-        }
-    }
-    async fn only_when_woken<F: Future>(future: F) -> F::Output {
-        let mut future = pin!(future);
-        let mut gate: Option<Arc<Gate>> = None;
-        poll_fn(|cx| {
-            let gate = gate.get_or_insert_with(|| {
-                Arc::new(Gate {
-                    woken: AtomicBool::new(true),
-                    task: cx.waker().clone(),
-                })
-            });
-            if !gate.woken.swap(false, Ordering::Relaxed) {
-                return Poll::Pending;
-            }
-            let waker = Waker::from(gate.clone());
-            future.as_mut().poll(&mut Context::from_waker(&waker))
-        })
-        .await
-    }
-    let trace = Trace::new();
-    let notes = trace.clone();
-    let task = asyncio::spawn(only_when_woken(async move {
-        let cancelled = catch_cancelled(pending::<()>()).await.unwrap_err();
-        notes.note("reached");
-        asyncio::yield_now().await;
-        notes.note("cleaned up");
-        cancelled.raise().await
-    }));
-    settle().await;
-    task.cancel();
-    let task: Task<()> = task;
-    assert!(error_of(task.await).is_cancelled());
-    assert_eq!(trace.take(), ["reached", "cleaned up"]);
-}
-
 // ----- finally -----
 
 /// issue 3: after value, cancellation and panic alike, and what comes out is what came in.
@@ -1037,6 +985,41 @@ async fn nested_timeouts_claim_only_their_own_expiry() {
     assert!(inner_first.unwrap().is_err());
     assert_eq!(current().cancelling(), 0);
     asyncio::yield_now().await;
+}
+
+/// Two timeouts of one task that are left at the same time: by the count, as in asyncio, each would take the other's
+/// expiry for a request from outside.
+#[asyncio::test(virtual_time)]
+async fn timeouts_side_by_side_claim_only_their_own_expiry() {
+    let slow = |seconds| {
+        let body = finally(asyncio::sleep(HOUR), async || asyncio::sleep(SECOND).await);
+        timeout(seconds * SECOND, body)
+    };
+    // The cleanup of the first ends when the second expires.
+    let (first, second) = futures_util::future::join(slow(1), slow(2)).await;
+    assert!(first.is_err() && second.is_err());
+    assert_eq!(current().cancelling(), 0);
+}
+
+/// The same with the expiry of one raised again while the other cleans up: nobody's cleanup is disturbed.
+#[asyncio::test(virtual_time)]
+async fn a_request_raised_beside_a_cleanup_does_not_disturb_it() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let branch = |name: &'static str, seconds| {
+            let notes = notes.clone();
+            finally(asyncio::sleep(HOUR), async move || {
+                asyncio::sleep(seconds * SECOND).await;
+                notes.note(name);
+            })
+        };
+        futures_util::future::join(branch("short", 1), branch("long", 3)).await;
+    });
+    settle().await;
+    task.cancel();
+    assert!(error_of(task.await).is_cancelled());
+    assert_eq!(trace.take(), ["short", "long"]);
 }
 
 /// semantics 7.5: nested ones of one deadline: the outermost has run out as well.

@@ -11,6 +11,7 @@ use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 
 /// Why a task was asked to stop.
 ///
@@ -66,17 +67,46 @@ impl CancelReason {
 /// });
 /// assert_eq!(outcome.unwrap(), 7);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct CancelledError {
     /// The text given to `cancel_with`, if any; the last one wins.
     message: Option<Arc<str>>,
     /// Who asked.
     reason: CancelReason,
+    /// The scope inside of the task that made the request, which claims it on the way out; 0 if it came from outside.
+    origin: u64,
+    /// Others in the same task who raised the request, and wait for what becomes of it.
+    hold: Option<Arc<Hold>>,
 }
 
 impl CancelledError {
     pub(crate) fn new(reason: CancelReason, message: Option<Arc<str>>) -> CancelledError {
-        CancelledError { message, reason }
+        CancelledError {
+            message,
+            reason,
+            origin: 0,
+            hold: None,
+        }
+    }
+
+    pub(crate) fn with_origin(self, origin: u64) -> CancelledError {
+        CancelledError { origin, ..self }
+    }
+
+    pub(crate) fn with_hold(self, hold: Option<Arc<Hold>>) -> CancelledError {
+        CancelledError { hold, ..self }
+    }
+
+    pub(crate) fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    pub(crate) fn shared_message(&self) -> Option<Arc<str>> {
+        self.message.clone()
+    }
+
+    pub(crate) fn take_hold(&mut self) -> Option<Arc<Hold>> {
+        self.hold.take()
     }
 
     /// Returns the text that came with the request.
@@ -88,10 +118,70 @@ impl CancelledError {
     pub fn reason(&self) -> CancelReason {
         self.reason
     }
+}
 
-    /// Splits the error into what the cancel state stores, so that it can be delivered once more.
-    pub(crate) fn into_parts(self) -> (CancelReason, Option<Arc<str>>) {
-        (self.reason, self.message)
+impl PartialEq for CancelledError {
+    fn eq(&self, other: &CancelledError) -> bool {
+        (&self.message, self.reason) == (&other.message, other.reason)
+    }
+}
+
+impl Eq for CancelledError {}
+
+impl fmt::Debug for CancelledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelledError")
+            .field("message", &self.message)
+            .field("reason", &self.reason)
+            .finish()
+    }
+}
+
+/// Wakes whoever raised a request once nobody holds it any longer: neither the task, nor code that received it.
+pub(crate) struct Hold {
+    waker: Mutex<Option<Waker>>,
+    /// Other requests that this one was joined to.
+    _others: Vec<Arc<Hold>>,
+}
+
+impl Hold {
+    pub(crate) fn new(waker: &Waker, other: Option<Arc<Hold>>) -> Arc<Hold> {
+        Arc::new(Hold {
+            waker: Mutex::new(Some(waker.clone())),
+            _others: Vec::from_iter(other),
+        })
+    }
+
+    pub(crate) fn both(one: Arc<Hold>, other: Option<Arc<Hold>>) -> Arc<Hold> {
+        match other {
+            None => one,
+            Some(other) => Arc::new(Hold {
+                waker: Mutex::default(),
+                _others: vec![one, other],
+            }),
+        }
+    }
+
+    /// Has the end wake this one instead.
+    pub(crate) fn wake_later(&self, waker: &Waker) {
+        let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake_nobody(&self) {
+        let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(known.take());
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let waker = self.waker.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = waker.take() {
+            waker.wake();
+        }
     }
 }
 

@@ -225,14 +225,14 @@ impl<T> State<T> {
 /// Delivers the end into the body, and waits until it has come out.
 struct Closing<T> {
     state: Rc<State<T>>,
-    delivery: Option<Delivery>,
+    delivery: Delivery,
 }
 
 impl<T> Closing<T> {
     fn new(state: Rc<State<T>>) -> Closing<T> {
         Closing {
             state,
-            delivery: None,
+            delivery: Delivery::default(),
         }
     }
 
@@ -254,7 +254,7 @@ impl<T> Future for Closing<T> {
             return Poll::Ready(());
         }
         let state = self.state.clone();
-        let delivery = self.delivery.get_or_insert_with(Delivery::enter);
+        let delivery = &mut self.delivery;
         if delivery.is_idle() && !is_cancel_pending() {
             delivery.send(CancelReason::User);
         }
@@ -278,15 +278,6 @@ impl<T> Future for Closing<T> {
             state.finish();
         }
         Poll::Pending
-    }
-}
-
-impl<T> Drop for Closing<T> {
-    /// The consumer gave up in the middle of the close: what is left of the body goes with it.
-    fn drop(&mut self) {
-        if let Some(delivery) = &mut self.delivery {
-            delivery.settle();
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 
 use crate::error::CancelledError;
 use crate::task::cell::TaskCell;
+use crate::task::raise::Raising;
 use crate::task::raw::with_current;
 use crate::task::stand::Standing;
 
@@ -53,7 +54,7 @@ use crate::task::stand::Standing;
 pub fn catch_cancelled<F: IntoFuture>(future: F) -> CatchCancelled<F::IntoFuture> {
     CatchCancelled {
         future: Some(future.into_future()),
-        standing: Standing::catcher(),
+        standing: Standing::default(),
     }
 }
 
@@ -111,25 +112,16 @@ impl CancelledError {
     ///
     /// See [`catch_cancelled`].
     pub async fn raise(self) -> ! {
-        let mut standing = Standing::raiser();
+        let mut raising = Raising::new(self);
         loop {
             poll_fn(|cx| {
-                raise_in_current_task(&self);
-                // A sibling in a sub-executor may take it and go on; this one still has to get out.
-                standing.wait(cx);
+                assert!(
+                    raising.poll(cx),
+                    "`CancelledError::raise` outside of a task: spawn the code with `asyncio::spawn`"
+                );
                 Poll::<()>::Pending
             })
             .await;
         }
     }
-}
-
-#[track_caller]
-fn raise_in_current_task(error: &CancelledError) {
-    with_current(|current| match current {
-        Some(current) => current.raise(error.clone()),
-        None => panic!(
-            "`CancelledError::raise` outside of a task: spawn the code with `asyncio::spawn`"
-        ),
-    });
 }

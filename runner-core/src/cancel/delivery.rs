@@ -1,86 +1,80 @@
 //! A request that a scope makes for the code inside of it only, and how it knows its own when it comes back out.
 //!
-//! The counting is asyncio's (`timeouts.py`): the request is one more on the task, withdrawn on the way out; if more are
-//! left than there were on entry, somebody else asked as well, and what came out is theirs.
+//! It is counted on the task as asyncio counts it (`timeouts.py`), and withdrawn on the way out. asyncio claims by the count:
+//! whoever finds no more requests than on entry takes what comes out for its own. That goes wrong when a request is older
+//! than the scope (gh-134471), or when two scopes of one task are left at the same time. Here each request carries its
+//! scope's number, also when it is raised again, so that no other can claim it.
 //!
 //! The code inside receives it at its next poll, which the owner of the delivery does right after sending.
 
-use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::CancelReason;
 use crate::task::cell::TaskCell;
 use crate::task::raw::with_current;
-use crate::task::{TaskRef, current_task};
 
-/// One scope's dealings with the task's cancel state. Dropped, it withdraws what is still under way: a panic, or whoever
-/// drops the scope, leaves it as well.
+/// The next delivery's number. Process-wide, because an error may be carried to another task and raised there.
+static NEXT_ORIGIN: AtomicU64 = AtomicU64::new(1);
+
+/// One scope's dealings with the task's cancel state.
+#[derive(Default)]
 pub(crate) struct Delivery {
-    /// The task's count of requests on entry.
-    requests_at_entry: u32,
     state: State,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     /// Nothing was asked yet.
+    #[default]
     Idle,
-    /// The request is under way inside, in this task. A foreign executor has none.
-    Sent(Option<TaskRef>),
-    /// It is withdrawn: the code inside kept it, or somebody else's request came out instead.
+    /// The request of this number is under way inside.
+    Sent(u64),
+    /// It is withdrawn: it came out, or the code inside kept it.
     Settled,
 }
 
 impl Delivery {
-    /// To be made when the scope is first polled.
-    pub(crate) fn enter() -> Delivery {
-        let requests_at_entry = with_current(|current| current.map_or(0, TaskCell::cancelling));
-        Delivery {
-            requests_at_entry,
-            state: State::Idle,
-        }
-    }
-
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
+        self.state == State::Idle
     }
 
-    /// Makes the request, and wakes the scopes that may take it.
+    /// Makes the request, and wakes the scopes that may take it. No other request may be pending.
     pub(crate) fn send(&mut self, reason: CancelReason) {
-        let task = current_task();
-        if let Some(task) = &task {
-            task.cell().request_from_inside(reason);
-        }
-        self.state = State::Sent(task);
+        let origin = NEXT_ORIGIN.fetch_add(1, Ordering::Relaxed);
+        self.state = State::Sent(origin);
+        with_current(|current| current.map(|task| task.deliver_inside(reason, origin)));
     }
 
     /// After the code inside returned `Pending`: `true` if the request came back out, and the scope is to drop it.
     ///
     /// Without a current task (a foreign executor) nothing can be delivered inside, and it comes back at once.
     pub(crate) fn came_back(&mut self) -> bool {
-        let State::Sent(task) = &self.state else {
+        let State::Sent(origin) = self.state else {
             return false;
         };
-        if task
-            .as_ref()
-            .is_some_and(|it| !it.cell().is_cancel_pending())
-        {
-            return false;
+        let came_back = with_current(|current| match current {
+            None => true,
+            Some(task) => task.pending_origin() == Some(origin),
+        });
+        if came_back {
+            self.settle();
         }
-        let State::Sent(Some(task)) = mem::replace(&mut self.state, State::Settled) else {
-            return true;
-        };
-        if task.uncancel() > self.requests_at_entry {
-            return false;
-        }
-        task.cell().take_cancel();
-        true
+        came_back
     }
 
-    /// The code inside is done: a request that it kept to itself is withdrawn.
+    /// The scope is over: a request that is still inside, or has just come out, is withdrawn.
     pub(crate) fn settle(&mut self) {
-        if let State::Sent(Some(task)) = mem::replace(&mut self.state, State::Settled) {
-            task.uncancel();
+        if let State::Sent(origin) = std::mem::replace(&mut self.state, State::Settled) {
+            with_current(|current| current.map(|task| withdraw(task, origin)));
         }
     }
+}
+
+fn withdraw(task: &TaskCell, origin: u64) {
+    if task.pending_origin() == Some(origin) {
+        drop(task.take_cancel());
+    }
+    task.uncancel();
 }
 
 impl Drop for Delivery {

@@ -80,8 +80,7 @@ pin_project! {
         future: Option<F>,
         limit: Deadline,
         standing: Standing,
-        // Made at the first poll.
-        delivery: Option<Delivery>,
+        delivery: Delivery,
     }
 }
 
@@ -90,8 +89,8 @@ impl<F> Timeout<F> {
         Timeout {
             future: Some(future),
             limit,
-            standing: Standing::catcher(),
-            delivery: None,
+            standing: Standing::default(),
+            delivery: Delivery::default(),
         }
     }
 }
@@ -101,7 +100,7 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let delivery = this.delivery.get_or_insert_with(Delivery::enter);
+        let delivery = this.delivery;
         let outcome = loop {
             let Some(future) = this.future.as_mut().as_pin_mut() else {
                 panic!("`Timeout` was polled after it was done; await it only once");

@@ -10,6 +10,7 @@ use super::into_task::{IntoTask, Joined};
 use crate::error::{CancelReason, CancelledError, JoinError};
 use crate::task::cell::TaskCell;
 use crate::task::is_cancel_pending;
+use crate::task::raise::Raising;
 use crate::task::raw::with_current;
 use crate::task::stand::Standing;
 use crate::task::watch::Watch;
@@ -59,7 +60,8 @@ where
         left: 0,
         enough: None,
         passed_on: None,
-        standing: Standing::catcher(),
+        raising: None,
+        standing: Standing::default(),
     };
     for task in tasks {
         gathering.add(task.into_task());
@@ -96,8 +98,10 @@ struct Gathering<T> {
     left: usize,
     /// The task whose outcome ends the wait for the others.
     enough: Option<usize>,
-    /// A request that the tasks were given.
+    /// A request that the tasks were given, until they have ended.
     passed_on: Option<CancelledError>,
+    /// The same request on its way out. Whoever polls again after it was taken gets the outcomes.
+    raising: Option<Raising>,
     standing: Standing,
 }
 
@@ -133,11 +137,12 @@ impl<T> Gathering<T> {
             self.standing.wait(cx);
             return Poll::Pending;
         }
-        if let Some(request) = &self.passed_on {
-            with_current(|current| current.map(|current| current.raise(request.clone())));
+        // Before the request is raised, which wakes everybody who stands.
+        self.standing.leave();
+        if let Some(request) = self.passed_on.take() {
+            self.raising.insert(Raising::new(request)).poll(cx);
             return Poll::Pending;
         }
-        self.standing.leave();
         Poll::Ready(self.enough)
     }
 

@@ -148,3 +148,29 @@ impl<R: AsRef<TaskRef>> fmt::Debug for Wait<R> {
         write!(f, "<Wait tasks={} left={}>", self.tasks.len(), self.left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Runner, spawn};
+
+    /// A program that waits again and again for the same long task must not pile anything up in it.
+    #[test]
+    fn a_wait_that_is_over_leaves_nothing_with_the_tasks() {
+        let main = async {
+            let long = spawn(std::future::pending::<()>());
+            for _ in 0..3 {
+                let short = spawn(async {});
+                let (done, _) = wait(
+                    [long.task_ref(), short.task_ref()],
+                    ReturnWhen::FirstCompleted,
+                )
+                .await;
+                assert_eq!(done.len(), 1);
+            }
+            drop(wait([long.task_ref()], ReturnWhen::AllCompleted));
+            assert_eq!(long.task_ref().cell().watch_count(), 0);
+        };
+        Runner::new().run(main).unwrap();
+    }
+}

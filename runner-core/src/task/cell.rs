@@ -17,7 +17,7 @@ use std::task::Waker;
 use super::scheduler::Mail;
 use super::watch::Watch;
 use crate::context::{Context, Snapshot};
-use crate::error::{CancelReason, CancelledError, Origin, Subject};
+use crate::error::{CancelReason, CancelledError, Hold, Origin, Subject};
 use crate::exception::TaskInfo;
 use crate::handle::Handle;
 use crate::inbox::Inbox;
@@ -74,33 +74,20 @@ struct Extra {
     name: Option<String>,
     /// The text of the latest request.
     message: Option<Arc<str>>,
+    /// The scope that made it; 0 for a request from outside.
+    origin: u64,
+    /// Who raised it, and waits for what becomes of it.
+    hold: Option<Arc<Hold>>,
     /// Given to the builder: shared with others, entered for each poll.
     shared_context: Option<Context>,
     /// Called in this order when the task is done.
     done_callbacks: Vec<Handle>,
     /// Told when the task is done, each with the key it asked for.
     watches: Vec<(Rc<Watch>, usize)>,
-    /// Who waits behind a sub-executor for a request of this task to come or to go.
-    stands: Vec<Stand>,
+    /// The futures that deal with requests and wait behind a sub-executor, each with the waker it was last polled with.
+    stands: Vec<(u64, Waker)>,
     /// The last stand's number.
     last_stand: u64,
-}
-
-/// A future inside of the task that its root waker does not reach.
-struct Stand {
-    number: u64,
-    role: Role,
-    /// What the future was last polled with.
-    waker: Waker,
-}
-
-/// What a [`Stand`] is to be woken for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It takes requests: woken when one is made.
-    Catcher,
-    /// It raises one: woken when one was taken, which may not have been by a scope around it.
-    Raiser,
 }
 
 /// How a task ended.
@@ -261,6 +248,11 @@ impl TaskCell {
         self.peek_extra(|extra| extra.watches.retain(|(known, _)| !Rc::ptr_eq(known, watch)));
     }
 
+    #[cfg(test)]
+    pub(crate) fn watch_count(&self) -> usize {
+        self.peek_extra(|extra| extra.watches.len()).unwrap_or(0)
+    }
+
     pub(crate) fn is_background(&self) -> bool {
         self.has(BACKGROUND)
     }
@@ -291,7 +283,11 @@ impl TaskCell {
                 callbacks: mem::take(&mut extra.done_callbacks),
                 watches: mem::take(&mut extra.watches),
             };
-            let dropped = (extra.shared_context.take(), mem::take(&mut extra.stands));
+            let dropped = (
+                extra.shared_context.take(),
+                extra.hold.take(),
+                mem::take(&mut extra.stands),
+            );
             (bequest, dropped)
         });
         taken.map(|(bequest, _dropped)| bequest).unwrap_or_default()
@@ -308,32 +304,62 @@ impl TaskCell {
 
     // ----- cancellation -----
 
-    /// Records a request; `false` if the task is done. The caller wakes the task afterwards.
+    /// Records a request from outside; `false` if the task is done. The caller wakes the task afterwards.
     pub(super) fn request_cancel(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
         if self.is_done() {
             return false;
         }
-        self.requests.set(self.requests.get().saturating_add(1));
-        self.redeliver(reason, message);
+        self.count_request();
+        self.make_pending(reason, message, 0);
         true
     }
 
-    /// Makes a request pending that is counted already: a scope raised it again.
-    pub(super) fn redeliver(&self, reason: CancelReason, message: Option<Arc<str>>) {
+    /// Records the request of a scope, for the code inside of it.
+    pub(super) fn request_from_scope(&self, reason: CancelReason, origin: u64) {
+        self.count_request();
+        self.make_pending(reason, None, origin);
+    }
+
+    fn count_request(&self) {
+        self.requests.set(self.requests.get().saturating_add(1));
+    }
+
+    fn make_pending(&self, reason: CancelReason, message: Option<Arc<str>>, origin: u64) {
         self.clear(AFTERWARDS);
         self.set(PENDING);
         self.reason.set(reason);
-        if message.is_some() {
-            self.with_extra(|extra| extra.message = message);
+        if message.is_some() || origin != 0 {
+            self.with_extra(|extra| (extra.message, extra.origin) = (message, origin));
         } else {
-            self.peek_extra(|extra| extra.message = None);
+            self.peek_extra(|extra| (extra.message, extra.origin) = (None, 0));
+        }
+    }
+
+    /// Makes a request pending that is counted already. One from outside that is pending stays what it is.
+    pub(super) fn redeliver(&self, request: &CancelledError) {
+        if self.pending_origin() != Some(0) {
+            self.make_pending(request.reason(), request.shared_message(), request.origin());
         }
     }
 
     /// The same, for a request that must not take away what is returned together with it.
-    pub(super) fn redeliver_afterwards(&self, reason: CancelReason, message: Option<Arc<str>>) {
-        self.redeliver(reason, message);
-        self.set(AFTERWARDS);
+    pub(super) fn redeliver_afterwards(&self, request: &CancelledError) {
+        let is_alone = !self.is_cancel_pending();
+        self.redeliver(request);
+        if is_alone {
+            self.set(AFTERWARDS);
+        }
+    }
+
+    /// Has whoever takes the pending request hold on to this as well.
+    pub(super) fn hold_request(&self, make: impl FnOnce(Option<Arc<Hold>>) -> Option<Arc<Hold>>) {
+        self.with_extra(|extra| extra.hold = make(extra.hold.take()));
+    }
+
+    /// The scope that made the pending request, 0 if it came from outside; `None` without one.
+    pub(crate) fn pending_origin(&self) -> Option<u64> {
+        self.is_cancel_pending()
+            .then(|| self.peek_extra(|extra| extra.origin).unwrap_or(0))
     }
 
     /// The task returns now: `true` if it ends cancelled nevertheless.
@@ -346,7 +372,7 @@ impl TaskCell {
         let requests = self.requests.get().saturating_sub(1);
         self.requests.set(requests);
         if requests == 0 {
-            self.clear(PENDING | AFTERWARDS);
+            drop(self.take_cancel());
         }
         requests
     }
@@ -367,8 +393,15 @@ impl TaskCell {
             return None;
         }
         self.clear(PENDING | AFTERWARDS);
-        self.wakers(Role::Raiser).into_iter().for_each(Waker::wake);
-        Some(self.cancelled_error())
+        let error = CancelledError::new(self.reason.get(), None);
+        let taken =
+            self.peek_extra(|extra| (extra.message.clone(), extra.origin, extra.hold.take()));
+        Some(match taken {
+            None => error,
+            Some((message, origin, hold)) => CancelledError::new(error.reason(), message)
+                .with_origin(origin)
+                .with_hold(hold),
+        })
     }
 
     /// The latest request, as an error.
@@ -379,42 +412,35 @@ impl TaskCell {
 
     /// Notes that a future inside of the task waits which the root waker does not reach, or that it waits with another
     /// waker. Returns its number.
-    pub(super) fn take_stand(&self, number: Option<u64>, role: Role, waker: &Waker) -> u64 {
+    pub(super) fn take_stand(&self, number: Option<u64>, waker: &Waker) -> u64 {
         self.with_extra(|extra| {
-            let known = |stand: &&mut Stand| Some(stand.number) == number;
-            if let Some(stand) = extra.stands.iter_mut().find(known) {
-                stand.waker.clone_from(waker);
-                return stand.number;
+            if let Some(stand) = extra
+                .stands
+                .iter_mut()
+                .find(|stand| Some(stand.0) == number)
+            {
+                stand.1.clone_from(waker);
+                return stand.0;
             }
             extra.last_stand += 1;
-            extra.stands.push(Stand {
-                number: extra.last_stand,
-                role,
-                waker: waker.clone(),
-            });
+            extra.stands.push((extra.last_stand, waker.clone()));
             extra.last_stand
         })
     }
 
     pub(super) fn leave_stand(&self, number: u64) {
         let left = self.peek_extra(|extra| {
-            let position = extra
-                .stands
-                .iter()
-                .position(|stand| stand.number == number)?;
+            let position = extra.stands.iter().position(|stand| stand.0 == number)?;
             Some(extra.stands.remove(position))
         });
         // Dropped here, outside: a waker's destructor is not ours.
         drop(left);
     }
 
-    /// The wakers of those that wait in this role.
-    pub(super) fn wakers(&self, role: Role) -> Vec<Waker> {
-        self.peek_extra(|extra| {
-            let stands = extra.stands.iter().filter(|stand| stand.role == role);
-            stands.map(|stand| stand.waker.clone()).collect()
-        })
-        .unwrap_or_default()
+    /// The wakers of all that wait behind a sub-executor.
+    pub(super) fn stand_wakers(&self) -> Vec<Waker> {
+        self.peek_extra(|extra| extra.stands.iter().map(|stand| stand.1.clone()).collect())
+            .unwrap_or_default()
     }
 }
 

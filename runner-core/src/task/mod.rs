@@ -4,6 +4,7 @@
 //! [`scheduler`] that a task is pushed to; time and I/O are unknown here.
 
 pub(crate) mod cell;
+pub(crate) mod raise;
 pub(crate) mod raw;
 pub(crate) mod scheduler;
 pub(crate) mod stand;
@@ -18,12 +19,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 
-use self::cell::{Role, TaskCell, TaskOptions};
+use self::cell::{TaskCell, TaskOptions};
+use self::raise::Raising;
 pub(crate) use self::raw::spend_budget;
 use self::raw::{Joinable, with_current};
 use self::scheduler::{Mail, Ready, Scheduler};
 use self::stand::Standing;
-use crate::error::{CancelReason, CancelledError, JoinError};
+use crate::error::{CancelReason, CancelledError, Hold, JoinError};
 use crate::exception::TaskInfo;
 use crate::handle::Handle;
 use crate::inbox::Inbox;
@@ -59,9 +61,9 @@ pub struct Task<T> {
     task: TaskRef,
     /// A cancellation of the awaiting task was passed on, so that its result is that of the awaiting task as well.
     forwarded: Option<CancelledError>,
-    /// The task ended by the cancellation that was passed on: it is raised in the awaiting task, and this is what is
+    /// The task ended by the cancellation that was passed on: it is raised in the awaiting task, and the error is what is
     /// returned should somebody await again after that was caught.
-    raised: Option<JoinError>,
+    raised: Option<(Raising, JoinError)>,
     standing: Standing,
 }
 
@@ -115,7 +117,7 @@ impl<T> Task<T> {
             task,
             forwarded: None,
             raised: None,
-            standing: Standing::catcher(),
+            standing: Standing::default(),
         }
     }
 
@@ -289,28 +291,22 @@ impl TaskRef {
 impl TaskCell {
     /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
     pub(crate) fn wake_to_cancel(&self) {
-        self.wakers(Role::Catcher).into_iter().for_each(Waker::wake);
+        self.stand_wakers().into_iter().for_each(Waker::wake);
         self.wake();
     }
 
-    /// Makes a request from inside of the task's own poll, for the code below the caller, and wakes its scopes.
-    pub(crate) fn request_from_inside(&self, reason: CancelReason) {
-        if self.request_cancel(reason, None) {
-            self.wakers(Role::Catcher).into_iter().for_each(Waker::wake);
-        }
-    }
-
-    /// Raises a cancellation (again): the next scope on the way out, or the task, takes it.
-    pub(crate) fn raise(&self, error: CancelledError) {
-        let (reason, message) = error.into_parts();
-        self.redeliver(reason, message);
-        self.wake_to_cancel();
+    /// Makes the request of a scope inside of the task, for the code below it, and wakes whoever may take it.
+    pub(crate) fn deliver_inside(&self, reason: CancelReason, origin: u64) {
+        self.request_from_scope(reason, origin);
+        self.stand_wakers().into_iter().for_each(Waker::wake);
     }
 
     /// Makes a request pending again that was taken, beside an error that is returned now.
-    pub(crate) fn deliver_at_next_await(&self, request: CancelledError) {
-        let (reason, message) = request.into_parts();
-        self.redeliver_afterwards(reason, message);
+    pub(crate) fn deliver_at_next_await(&self, mut request: CancelledError) {
+        self.redeliver_afterwards(&request);
+        if let Some(hold) = request.take_hold() {
+            self.hold_request(|with| Some(Hold::both(hold, with)));
+        }
         self.wake_to_cancel();
     }
 }
@@ -323,7 +319,7 @@ impl<T> Future for Task<T> {
         if is_cancel_pending() && this.raised.is_some() {
             return Poll::Pending;
         }
-        if let Some(error) = this.raised.take() {
+        if let Some((_, error)) = this.raised.take() {
             return Poll::Ready(Err(error));
         }
         this.refuse_to_await_itself();
@@ -339,8 +335,9 @@ impl<T> Future for Task<T> {
         this.standing.leave();
         match (output, this.forwarded.take()) {
             (Err(error), Some(request)) if error.is_cancelled() => {
-                this.raised = Some(error);
-                with_current(|current| current.map(|current| current.raise(request)));
+                let mut raising = Raising::new(request);
+                raising.poll(cx);
+                this.raised = Some((raising, error));
                 Poll::Pending
             }
             (output, _) => Poll::Ready(output),

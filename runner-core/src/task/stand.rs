@@ -7,45 +7,26 @@
 use std::task::Context as Cx;
 
 use super::TaskRef;
-use super::cell::{Role, TaskCell};
+use super::cell::TaskCell;
 use super::raw::with_current;
 
 /// A future's place on its task's list; given up when dropped.
+#[derive(Default)]
 pub(crate) struct Standing {
-    role: Role,
     /// The task, and the number in it.
     taken: Option<(TaskRef, u64)>,
 }
 
 impl Standing {
-    /// For a future that takes requests.
-    pub(crate) fn catcher() -> Standing {
-        Standing {
-            role: Role::Catcher,
-            taken: None,
-        }
-    }
-
-    /// For a future that raises one.
-    pub(crate) fn raiser() -> Standing {
-        Standing {
-            role: Role::Raiser,
-            taken: None,
-        }
-    }
-
     /// Notes that the future waits. To be called each time before it returns `Pending`.
     pub(crate) fn wait(&mut self, cx: &mut Cx<'_>) {
         if let Some((task, number)) = &self.taken {
-            let number = Some(*number);
-            task.cell().take_stand(number, self.role, cx.waker());
+            task.cell().take_stand(Some(*number), cx.waker());
             return;
         }
-        let out_of_reach = |task: &TaskCell| !task.is_woken_by(cx.waker());
-        let task =
-            with_current(|task| task.filter(|task| out_of_reach(task)).map(TaskCell::to_ref));
-        if let Some(task) = task {
-            let number = task.cell().take_stand(None, self.role, cx.waker());
+        let out_of_reach = |task: &&TaskCell| !task.is_woken_by(cx.waker());
+        if let Some(task) = with_current(|task| task.filter(out_of_reach).map(TaskCell::to_ref)) {
+            let number = task.cell().take_stand(None, cx.waker());
             self.taken = Some((task, number));
         }
     }

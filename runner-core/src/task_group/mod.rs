@@ -129,7 +129,9 @@ impl TaskGroup {
         poll_fn(|cx| group.poll_empty(&mut requests, cx)).await;
         group.state.phase.set(Phase::Finished);
         drop(children);
-        group.finish(value, requests).await
+        let taken = requests.taken.take();
+        drop(requests);
+        group.finish(value, taken).await
     }
 
     /// Starts a child task.
@@ -331,9 +333,12 @@ impl TaskGroup {
         requests.taken = Some(request);
     }
 
-    async fn finish<T>(&self, value: Value<T>, requests: Requests) -> Result<T, TaskGroupError> {
+    async fn finish<T>(
+        &self,
+        value: Value<T>,
+        taken: Option<CancelledError>,
+    ) -> Result<T, TaskGroupError> {
         let failures = self.state.failures.take();
-        let Requests { taken, .. } = requests;
         match value {
             Value::Panic(payload) => {
                 self.report(failures);
@@ -383,9 +388,9 @@ struct Requests {
 impl Requests {
     fn new() -> Requests {
         Requests {
-            own: Delivery::enter(),
+            own: Delivery::default(),
             taken: None,
-            standing: Standing::catcher(),
+            standing: Standing::default(),
         }
     }
 

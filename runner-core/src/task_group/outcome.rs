@@ -4,8 +4,8 @@ use super::error::BoxError;
 
 /// What a group's child or body returns: a value, or a `Result` whose error is a failure of the group.
 ///
-/// Implemented for `Result<T, E>` where `E` converts into a boxed error, and for every other type that has a default, such
-/// as `()`, numbers and strings. `Kind` tells the two apart and is always inferred. A value without a default is returned
+/// Implemented for `Result<T, E>` where `E` converts into a boxed error, for `!`, and for every other type that has a
+/// default, such as `()`, numbers and strings. `Kind` tells them apart and is always inferred. A value without a default is returned
 /// as `Ok(value)`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not tell a task group whether it is a failure",
@@ -46,5 +46,31 @@ impl<T: Default> TaskOutcome<Infallible> for T {
 
     fn into_result(self) -> Result<T, BoxError> {
         Ok(self)
+    }
+}
+
+/// Marks what never returns.
+#[derive(Debug)]
+pub enum Diverging {}
+
+/// `!`, which stable Rust has no name for except as what a function returns.
+type Never = <fn() -> ! as Returns>::Output;
+
+/// Names what a function returns.
+pub trait Returns {
+    /// What it returns.
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
+}
+
+/// What a block ends in that only panics or loops.
+impl TaskOutcome<Diverging> for Never {
+    type Value = Never;
+
+    fn into_result(self) -> Result<Never, BoxError> {
+        self
     }
 }
