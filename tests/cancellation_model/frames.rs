@@ -4,7 +4,7 @@ use asyncio::CancelReason;
 
 use super::groups::{Gathering, GroupBody, GroupEnd};
 use super::program::{Block, HandleEnd, Op, Owner, Then, Whom};
-use super::reference::{Machine, Number, TimerKey};
+use super::reference::{Cancellation, Machine, Number, ScopeNumber, TimerKey};
 use super::trace::{Outcome, Request, What};
 
 /// What a frame leaves to the one below it.
@@ -24,15 +24,15 @@ pub(super) enum Frame<'p> {
     Yield {
         yielded: bool,
     },
-    Raise(Request),
+    Raise(Cancellation),
     /// The body is running.
     Catch(&'p Block, Then),
     /// The handler is running.
-    Handling(Request, Then),
+    Handling(Cancellation, Then),
     /// The body is running.
     Finally(&'p Block),
     /// The cleanup is running; this comes after it.
-    Cleaning(Result<Completion, Request>),
+    Cleaning(Result<Completion, Cancellation>),
     Timeout(Timeout),
     /// Owns a task's handle, and a block runs meanwhile.
     Meanwhile(Handle, HandleEnd),
@@ -52,16 +52,15 @@ pub(super) enum Frame<'p> {
 pub(super) struct Timeout {
     limit: u64,
     timer: Option<TimerKey>,
-    requests_at_entry: u32,
     /// It has expired, and a request is under way inside.
-    sent: bool,
+    sent: Option<ScopeNumber>,
 }
 
 /// What somebody has of a task.
 pub(super) struct Handle {
     pub(super) child: Number,
     /// A request that was handed on to the task.
-    pub(super) handed_on: Option<Request>,
+    pub(super) handed_on: Option<Cancellation>,
     /// The task ended by that, and it was raised in the one who awaits.
     pub(super) raised: bool,
 }
@@ -93,9 +92,8 @@ impl<'p> Machine<'p> {
         while self.task(number).frames.len() > left {
             match self.pop(number) {
                 Some(Frame::Block(block, _)) => self.note(What::Leave(block.number)),
-                Some(Frame::Sleep(_, timer) | Frame::Timeout(Timeout { timer, .. })) => {
-                    self.forget_timer(timer);
-                }
+                Some(Frame::Sleep(_, timer)) => self.forget_timer(timer),
+                Some(Frame::Timeout(timeout)) => self.leave_timeout(number, &timeout),
                 Some(
                     Frame::Meanwhile(handle, _) | Frame::Insisting(handle) | Frame::Joining(handle),
                 ) => self.drop_handle(handle.child),
@@ -176,8 +174,7 @@ impl<'p> Machine<'p> {
                 let timeout = Timeout {
                     limit: *limit,
                     timer: None,
-                    requests_at_entry: self.task(number).requests,
-                    sent: false,
+                    sent: None,
                 };
                 self.push(number, Frame::Timeout(timeout));
                 self.enter(number, body);
@@ -214,7 +211,10 @@ impl<'p> Machine<'p> {
                 };
                 self.ask(*act, whom, *request);
             }
-            Op::Raise => self.push(number, Frame::Raise(Request::unnamed(CancelReason::User))),
+            Op::Raise => {
+                let foreign = Request::unnamed(CancelReason::User);
+                self.push(number, Frame::Raise(Cancellation::from_outside(foreign)));
+            }
             Op::Fail => return self.complete(number, Completion::Failed),
             Op::Panic => return self.complete(number, Completion::Panicked),
         }
@@ -255,10 +255,7 @@ impl<'p> Machine<'p> {
             }
             (Frame::Cleaning(_), _) => {}
             (Frame::Timeout(timeout), _) => {
-                self.forget_timer(timeout.timer);
-                if timeout.sent {
-                    self.task(number).uncancel();
-                }
+                self.leave_timeout(number, &timeout);
                 if returned {
                     self.look(What::InTime);
                 }
@@ -349,7 +346,7 @@ impl<'p> Machine<'p> {
         if pending {
             return None;
         }
-        let latest = self.task(child).latest;
+        let latest = self.task(child).latest.request;
         if std::mem::take(&mut self.handle_below(number).raised) {
             return Some(Outcome::Cancelled(latest));
         }
@@ -366,9 +363,9 @@ impl<'p> Machine<'p> {
 
     /// Instead of the one who awaits it, the awaited task is asked.
     pub(super) fn hand_on(&mut self, number: Number, child: Number) {
-        let request = self.task(number).take_request();
-        self.handle_below(number).handed_on = Some(request);
-        self.cancel(child, request.from_parent());
+        let cancellation = self.task(number).take_request();
+        self.handle_below(number).handed_on = Some(cancellation);
+        self.cancel(child, cancellation.request.from_parent());
     }
 
     // ----- delivery -----
@@ -388,25 +385,20 @@ impl<'p> Machine<'p> {
                 return true;
             }
             Frame::GroupBody(_) => return self.ask_group(number, place),
-            Frame::Timeout(timeout) if timeout.sent && pending => {
-                timeout.sent = false;
-                let at_entry = timeout.requests_at_entry;
-                // If more are left than there were before, somebody else asked as well, and it is theirs.
-                if task.uncancel() <= at_entry {
+            Frame::Timeout(timeout) => {
+                let (sent, mut timer, limit) = (timeout.sent, timeout.timer, timeout.limit);
+                if task.has_come_back(sent) {
                     self.time_out(number, place);
                     return true;
                 }
-            }
-            Frame::Timeout(timeout) if !timeout.sent && !pending => {
-                let (mut timer, limit) = (timeout.timer, timeout.limit);
-                let passed = self.has_passed(number, &mut timer, limit);
-                if let Frame::Timeout(timeout) = &mut self.task(number).frames[place] {
-                    timeout.timer = timer;
-                    timeout.sent = passed;
-                }
-                if passed {
-                    self.expire(number);
-                    return true;
+                // A request from outside comes first.
+                if sent.is_none() && !pending {
+                    let expired = self.has_passed(number, &mut timer, limit);
+                    let sent = expired.then(|| self.send_inside(number, CancelReason::Deadline));
+                    if let Frame::Timeout(timeout) = &mut self.task(number).frames[place] {
+                        (timeout.timer, timeout.sent) = (timer, sent);
+                    }
+                    return expired;
                 }
             }
             _ => {}
@@ -416,20 +408,20 @@ impl<'p> Machine<'p> {
 
     /// A scope takes the request: what is inside is dropped, and its own code goes on.
     pub(super) fn deliver(&mut self, number: Number, place: usize) {
-        let request = self.task(number).take_request();
+        let cancellation = self.task(number).take_request();
         self.unwind(number, place + 1);
         match self.pop(number) {
             Some(Frame::Catch(handler, then)) => {
-                self.look(What::Caught(request));
-                self.push(number, Frame::Handling(request, then));
+                self.look(What::Caught(cancellation.request));
+                self.push(number, Frame::Handling(cancellation, then));
                 self.enter(number, handler);
             }
             Some(Frame::Finally(cleanup)) => {
-                self.push(number, Frame::Cleaning(Err(request)));
+                self.push(number, Frame::Cleaning(Err(cancellation)));
                 self.enter(number, cleanup);
             }
             Some(Frame::Insisting(handle)) => {
-                self.look(What::Caught(request));
+                self.look(What::Caught(cancellation.request));
                 self.push(number, Frame::Joining(handle));
                 self.push(number, Frame::Join);
             }
@@ -437,16 +429,18 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// A timeout's time is over: it makes a request for the code inside, which goes on at once.
-    pub(super) fn expire(&mut self, number: Number) {
-        let expiry = Request::unnamed(CancelReason::Deadline);
-        self.task(number).request(expiry);
-    }
-
     /// A timeout's request came back out to it.
     pub(super) fn time_out(&mut self, number: Number, place: usize) {
-        self.task(number).take_request();
+        if let Frame::Timeout(timeout) = &mut self.task(number).frames[place] {
+            let sent = timeout.sent.take();
+            self.task(number).withdraw(sent);
+        }
         self.unwind(number, place);
         self.look(What::TimedOut);
+    }
+
+    pub(super) fn leave_timeout(&mut self, number: Number, timeout: &Timeout) {
+        self.forget_timer(timeout.timer);
+        self.task(number).withdraw(timeout.sent);
     }
 }

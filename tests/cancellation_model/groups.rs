@@ -4,7 +4,7 @@ use asyncio::CancelReason;
 
 use super::frames::{Completion, Frame, Step};
 use super::program::Child;
-use super::reference::{GroupNumber, Machine, Number, WatchNumber};
+use super::reference::{Cancellation, GroupNumber, Machine, Number, ScopeNumber, WatchNumber};
 use super::trace::{Failure, Outcome, Request, What};
 
 /// Awaits several tasks.
@@ -14,7 +14,7 @@ pub(super) struct Gathering {
     /// Every outcome is wanted.
     settled: bool,
     /// A request that the tasks were given.
-    passed_on: Option<Request>,
+    passed_on: Option<Cancellation>,
     /// The member whose failure ends the wait.
     failed: Option<usize>,
 }
@@ -47,16 +47,15 @@ enum Phase {
 /// A group's body is running.
 pub(super) struct GroupBody {
     group: GroupNumber,
-    requests_at_entry: u32,
     /// A request is under way inside, because the group stops.
-    sent: bool,
+    sent: Option<ScopeNumber>,
 }
 
 /// A group waits for its children.
 pub(super) struct GroupEnd {
     group: GroupNumber,
     /// The last request from outside.
-    taken: Option<Request>,
+    taken: Option<Cancellation>,
     /// How the body ended, unless it was interrupted or has failed.
     body: Option<Completion>,
 }
@@ -91,8 +90,9 @@ impl<'p> Machine<'p> {
         self.take_outcomes(&mut gathering);
         let over = gathering.is_over();
         if self.task(number).pending && !over {
-            let request = self.task(number).take_request();
-            gathering.passed_on = Some(request);
+            let cancellation = self.task(number).take_request();
+            let request = cancellation.request;
+            gathering.passed_on = Some(cancellation);
             for member in gathering.members.iter().filter(|it| it.outcome.is_none()) {
                 self.cancel(member.task, request.from_parent());
             }
@@ -180,8 +180,7 @@ impl<'p> Machine<'p> {
         });
         GroupBody {
             group: self.groups.len() - 1,
-            requests_at_entry: self.task(number).requests,
-            sent: false,
+            sent: None,
         }
     }
 
@@ -241,43 +240,27 @@ impl<'p> Machine<'p> {
             return false;
         };
         let (group, sent) = (body.group, body.sent);
-        if sent || self.groups[group].phase == Phase::Open {
+        if sent.is_some() || self.groups[group].phase == Phase::Open {
             return false;
         }
-        self.set_sent(number, place, true);
-        let request = Request::unnamed(CancelReason::Parent);
-        self.task(number).request(request);
-        true
-    }
-
-    fn set_sent(&mut self, number: Number, place: usize, sent: bool) -> u32 {
-        match &mut self.task(number).frames[place] {
-            Frame::GroupBody(body) => {
-                body.sent = sent;
-                body.requests_at_entry
-            }
-            _ => unreachable!("only bodies are asked"),
+        let sent = self.send_inside(number, CancelReason::Parent);
+        if let Some(Frame::GroupBody(body)) = self.task(number).frames.get_mut(place) {
+            body.sent = Some(sent);
         }
+        true
     }
 
     /// The code inside of a group's body waits. Returns `true` if there is something to do.
     pub(super) fn ask_group(&mut self, number: Number, place: usize) -> bool {
-        let Some(Frame::GroupBody(body)) = self.task(number).frames.get(place) else {
+        let Some(Frame::GroupBody(body)) = self.task(number).frames.get_mut(place) else {
             unreachable!("only bodies are asked");
         };
         let (group, sent) = (body.group, body.sent);
-        if self.task(number).pending && sent {
-            let at_entry = self.set_sent(number, place, false);
-            // More than there were before: somebody else asked as well, and it is theirs.
-            if self.task(number).uncancel() <= at_entry {
-                self.task(number).take_request();
-                self.drop_body(number, place, None);
-                return true;
-            }
-        }
         if self.task(number).pending {
-            let request = self.task(number).take_request();
-            self.drop_body(number, place, Some(request));
+            let own = self.task(number).has_come_back(sent);
+            let cancellation = self.task(number).take_request();
+            self.task(number).withdraw(sent);
+            self.drop_body(number, place, (!own).then_some(cancellation));
             return true;
         }
         if self.interrupt_group_body(number, place) {
@@ -288,7 +271,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Drops the body, because of the group itself or of a request from outside.
-    fn drop_body(&mut self, number: Number, place: usize, request: Option<Request>) {
+    fn drop_body(&mut self, number: Number, place: usize, request: Option<Cancellation>) {
         self.unwind(number, place + 1);
         let Some(Frame::GroupBody(body)) = self.pop(number) else {
             unreachable!("only bodies are dropped");
@@ -306,9 +289,7 @@ impl<'p> Machine<'p> {
 
     /// The body has come to an end by itself.
     pub(super) fn leave_body(&mut self, number: Number, body: GroupBody, completion: Completion) {
-        if body.sent {
-            self.task(number).uncancel();
-        }
+        self.task(number).withdraw(body.sent);
         match completion {
             Completion::Done => {}
             Completion::Failed => self.fail(body.group, None, false),
@@ -323,13 +304,14 @@ impl<'p> Machine<'p> {
     }
 
     /// Hands a request from outside to the children: the first one only if they were not cancelled anyway.
-    fn pass_on(&mut self, end: &mut GroupEnd, request: Request) {
+    fn pass_on(&mut self, end: &mut GroupEnd, cancellation: Cancellation) {
         let group = &mut self.groups[end.group];
         if end.taken.is_some() || group.phase == Phase::Open {
             group.phase = Phase::Stopping;
-            self.cancel_children(end.group, request.from_parent());
+            let request = cancellation.request.from_parent();
+            self.cancel_children(end.group, request);
         }
-        end.taken = Some(request);
+        end.taken = Some(cancellation);
     }
 
     /// Waits until every child has ended.
@@ -356,12 +338,15 @@ impl<'p> Machine<'p> {
         if panicked {
             failures.iter().for_each(|_| self.note(What::GroupReported));
         }
-        if let Some(request) = end.taken {
-            self.raise(number, request);
-            if !panicked && failures.is_empty() {
-                return self.wait_on(number, Frame::Raise(request));
+        match end.taken {
+            Some(cancellation) if panicked || !failures.is_empty() => {
+                self.raise_afterwards(number, cancellation);
             }
-            self.task(number).afterwards = true;
+            Some(cancellation) => {
+                self.push(number, Frame::Raise(cancellation));
+                return Step::Moved;
+            }
+            None => {}
         }
         if panicked {
             return self.complete(number, Completion::Panicked);

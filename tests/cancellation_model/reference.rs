@@ -26,6 +26,7 @@ pub(crate) fn run(program: &Program) -> Vec<Event> {
 pub(super) type Number = usize;
 pub(super) type WatchNumber = usize;
 pub(super) type GroupNumber = usize;
+pub(super) type ScopeNumber = usize;
 
 /// The whole world of one program.
 pub(super) struct Machine<'p> {
@@ -40,6 +41,8 @@ pub(super) struct Machine<'p> {
     tasks: Vec<Option<Task<'p>>>,
     pub(super) watches: Vec<Watch>,
     pub(super) groups: Vec<Group>,
+    /// Requests that scopes have made.
+    scopes: usize,
     /// The task whose turn it is.
     current: Option<Number>,
     events: Vec<Event>,
@@ -53,7 +56,7 @@ enum Ready {
     Outside(usize),
 }
 
-enum Due {
+pub(super) enum Due {
     /// One of the program's outside events.
     Outside(usize),
     Wake(Number),
@@ -70,7 +73,7 @@ pub(super) struct Task<'p> {
     /// A request waits to be delivered.
     pub(super) pending: bool,
     /// The latest request.
-    pub(super) latest: Request,
+    pub(super) latest: Cancellation,
     /// The pending request came together with an error, and is forgotten if the task ends before its next await.
     pub(super) afterwards: bool,
     /// The group that is told if the task fails.
@@ -86,6 +89,13 @@ pub(super) struct Task<'p> {
     pub(super) awaiter: Option<Number>,
     /// Told of the end.
     pub(super) watches: Vec<WatchNumber>,
+}
+
+/// A request, and the scope that made it for the code inside, which alone claims it when it comes back out.
+#[derive(Clone, Copy)]
+pub(super) struct Cancellation {
+    pub(super) request: Request,
+    pub(super) scope: Option<ScopeNumber>,
 }
 
 /// Waits for the ends of several tasks.
@@ -118,6 +128,7 @@ impl<'p> Machine<'p> {
             tasks: (0..program.tasks).map(|_| None).collect(),
             watches: Vec::new(),
             groups: Vec::new(),
+            scopes: 0,
             current: None,
             events: Vec::new(),
         }
@@ -253,7 +264,7 @@ impl<'p> Machine<'p> {
             owner: None,
             place,
             failed: false,
-            latest: Request::unnamed(CancelReason::User),
+            latest: Cancellation::from_outside(Request::unnamed(CancelReason::User)),
             end: None,
             was_cancelled: false,
             detached: false,
@@ -371,7 +382,7 @@ impl<'p> Machine<'p> {
             Some(End::Value) => Outcome::Value,
             Some(End::Failed) => Outcome::Failed,
             Some(End::Panicked) => Outcome::Panicked,
-            Some(End::Cancelled) => Outcome::Cancelled(task.latest),
+            Some(End::Cancelled) => Outcome::Cancelled(task.latest.request),
             Some(End::Taken) => Outcome::Taken,
             Some(End::Received) | None => unreachable!("a handle gives its output once"),
         }
@@ -424,18 +435,36 @@ impl<'p> Machine<'p> {
         if !task.lives() {
             return false;
         }
-        task.request(request);
+        task.request(Cancellation::from_outside(request));
         self.wake(number);
         true
     }
 
-    /// Makes a request pending again that was delivered before.
-    pub(super) fn raise(&mut self, number: Number, request: Request) {
+    /// Makes a request pending again that was delivered before. One from outside that is pending stays what it is.
+    pub(super) fn raise(&mut self, number: Number, cancellation: Cancellation) {
         let task = self.task(number);
-        task.pending = true;
-        task.afterwards = false;
-        task.latest = request;
+        if !task.pending || task.latest.scope.is_some() {
+            task.make_pending(cancellation);
+        }
         self.wake(number);
+    }
+
+    /// The same beside an error, which stands even if there is no further await.
+    pub(super) fn raise_afterwards(&mut self, number: Number, cancellation: Cancellation) {
+        let alone = !self.task(number).pending;
+        self.raise(number, cancellation);
+        self.task(number).afterwards |= alone;
+    }
+
+    /// A scope makes a request for the code inside of it.
+    pub(super) fn send_inside(&mut self, number: Number, reason: CancelReason) -> ScopeNumber {
+        self.scopes += 1;
+        let scope = self.scopes;
+        self.task(number).request(Cancellation {
+            request: Request::unnamed(reason),
+            scope: Some(scope),
+        });
+        scope
     }
 }
 
@@ -444,18 +473,37 @@ impl Task<'_> {
         self.end.is_none()
     }
 
-    pub(super) fn request(&mut self, request: Request) {
+    pub(super) fn request(&mut self, cancellation: Cancellation) {
         self.requests += 1;
+        self.make_pending(cancellation);
+    }
+
+    pub(super) fn make_pending(&mut self, cancellation: Cancellation) {
         self.pending = true;
         self.afterwards = false;
-        self.latest = request;
+        self.latest = cancellation;
     }
 
     /// Whoever takes the request is to drop what is inside.
-    pub(super) fn take_request(&mut self) -> Request {
+    pub(super) fn take_request(&mut self) -> Cancellation {
         self.pending = false;
         self.afterwards = false;
         self.latest
+    }
+
+    /// The request of this scope has come to where the scope is.
+    pub(super) fn has_come_back(&self, scope: Option<ScopeNumber>) -> bool {
+        self.pending && scope.is_some() && self.latest.scope == scope
+    }
+
+    /// A scope is left: the request that it made, if it did, is over.
+    pub(super) fn withdraw(&mut self, scope: Option<ScopeNumber>) {
+        if self.has_come_back(scope) {
+            self.take_request();
+        }
+        if scope.is_some() {
+            self.uncancel();
+        }
     }
 
     /// The last one withdrawn is not delivered any more.
@@ -466,5 +514,14 @@ impl Task<'_> {
             self.afterwards = false;
         }
         self.requests
+    }
+}
+
+impl Cancellation {
+    pub(super) fn from_outside(request: Request) -> Cancellation {
+        Cancellation {
+            request,
+            scope: None,
+        }
     }
 }
