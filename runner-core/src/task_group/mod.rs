@@ -240,9 +240,12 @@ impl TaskGroup {
         }
     }
 
+    /// In the order in which they were started, which the places in the slab do not keep.
     fn children(&self) -> Vec<TaskRef> {
         let children = self.state.children.borrow();
-        children.iter().map(|(_, child)| child.clone()).collect()
+        let mut children: Vec<_> = children.iter().map(|(_, child)| child.clone()).collect();
+        children.sort_unstable_by_key(TaskRef::id);
+        children
     }
 
     fn note_failure(&self, failure: TaskFailure) {
