@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use asyncio::{
-    CancelledError, EventLoop, JoinError, Task, TaskGroup, TaskGroupError, TaskRef,
+    CancelledError, EventLoop, JoinError, RunError, Task, TaskGroup, TaskGroupError, TaskRef,
     catch_cancelled, finally, gather, shield, timeout,
 };
 
@@ -20,6 +20,9 @@ use super::trace::{Event, Failure, Outcome, Request, What};
 
 /// Later than any program can last.
 const HORIZON: Duration = Duration::from_secs(3600);
+
+/// More than any program needs. A task that is polled more often is woken by itself, and virtual time stands still.
+const MOST_POLLS: u32 = 10_000;
 
 /// Runs the program to its end and returns what happened.
 pub(crate) fn run(program: &Program) -> Vec<Event> {
@@ -33,12 +36,15 @@ pub(crate) fn run(program: &Program) -> Vec<Event> {
         events: RefCell::default(),
         tasks: RefCell::new(vec![None; program.tasks]),
         raised: foreign_cancellation(),
+        polls: Cell::new(0),
         silent: Cell::new(false),
     });
     world.report_panics();
-    event_loop
-        .run_until_complete(drive(world.clone(), program))
-        .expect("the main task is cancelled by nobody");
+    match event_loop.run_until_complete(drive(world.clone(), program)) {
+        Ok(()) => {}
+        Err(RunError::Stopped) => world.note(What::Spinning),
+        Err(error) => unreachable!("nobody cancels the main task, and no I/O fails: {error}"),
+    }
     // What is stuck is dropped when the loop is closed, and that is no part of the trace.
     world.silent.set(true);
     world.tasks.take();
@@ -95,6 +101,8 @@ struct World {
     tasks: RefCell<Vec<Option<TaskRef>>>,
     /// For [`Op::Raise`].
     raised: CancelledError,
+    /// How often tasks were polled.
+    polls: Cell<u32>,
     /// The run is over.
     silent: Cell<bool>,
 }
@@ -150,6 +158,13 @@ fn outcome_of_error(error: &JoinError) -> Outcome {
 }
 
 impl World {
+    fn count_poll(&self) {
+        self.polls.set(self.polls.get() + 1);
+        if self.polls.get() == MOST_POLLS {
+            self.event_loop.stop();
+        }
+    }
+
     /// Notes what happened without asking anybody's count.
     fn note(&self, what: What) {
         self.write(what, None);
@@ -289,7 +304,12 @@ impl Drop for Guard<'_> {
 }
 
 async fn run_task(place: Place, child: Child) -> Result<Value, Failed> {
-    place.run_block(&child.body).await?;
+    let mut body = place.run_block(&child.body);
+    poll_fn(|cx| {
+        place.world.count_poll();
+        body.as_mut().poll(cx)
+    })
+    .await?;
     Ok(Value {
         world: place.world.clone(),
         task: child.task,

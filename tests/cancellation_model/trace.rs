@@ -51,6 +51,8 @@ pub(crate) enum What {
     Reported(usize),
     /// A task that never ended.
     Stuck(usize),
+    /// Tasks were polled without end.
+    Spinning,
 }
 
 /// How a task ended, as far as the one can see who awaits it.
@@ -134,6 +136,7 @@ impl fmt::Display for What {
             What::Uncancelled(task, answer) => write!(f, "uncancel t{task}: {answer:?}"),
             What::Reported(task) => write!(f, "reported the panic of t{task}"),
             What::Stuck(task) => write!(f, "t{task} never ended"),
+            What::Spinning => write!(f, "the loop never came to rest"),
         }
     }
 }
