@@ -17,23 +17,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::child::{Child, SIGINT, Setup};
+use support::child::{Child, SIGINT, Setup, example};
 
 const CONNECTIONS: u32 = 100;
 const THREADS: u32 = 4;
-
-/// The example's executable, which `cargo test` builds beside this one.
-fn executable() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let executable = profile.join("examples").join("web_server");
-    assert!(
-        executable.exists(),
-        "{} is missing: `cargo test --test` builds no examples, `cargo build --example web_server` does",
-        executable.display()
-    );
-    executable
-}
 
 /// A running server, and where it is.
 struct Server {
@@ -43,7 +30,7 @@ struct Server {
 
 impl Server {
     fn start(arguments: &[&str]) -> Server {
-        let mut command = Command::new(executable());
+        let mut command = Command::new(example("web_server"));
         command.args(["--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = Setup::new(command)
             .deadline(Duration::from_secs(60))
@@ -431,7 +418,7 @@ fn every_route_answers_as_documented() {
 #[test]
 fn wrong_arguments_are_refused_with_status_2() {
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(executable());
+        let mut command = Command::new(example("web_server"));
         command.args(arguments);
         Child::start(command).finish()
     };

@@ -19,6 +19,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
 use std::process::{self, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -138,6 +139,19 @@ fn run_tests(mut tests: Vec<Test>) -> bool {
         started.elapsed().as_secs_f64()
     );
     failed.is_empty()
+}
+
+/// Returns an example's executable, which `cargo test` builds beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let executable = profile.join("examples").join(name);
+    assert!(
+        executable.exists(),
+        "{} is missing: `cargo test --test` builds no examples, `cargo build --example {name}` does",
+        executable.display()
+    );
+    executable
 }
 
 /// A child that is not yet started.
