@@ -888,6 +888,37 @@ async fn a_panic_of_the_body_passes_through() {
     assert!(error_of(asyncio::spawn(timeout(SECOND, body)).await).is_panic());
 }
 
+/// semantics 4.4, "Exit while expiring": the expiry is withdrawn, however the body is left.
+#[asyncio::test(virtual_time)]
+async fn a_body_that_panics_during_the_expiry_leaves_no_request_behind() {
+    let counted = Rc::new(Cell::new(None));
+    let place = counted.clone();
+    let body = finally(pending::<()>(), async || panic!("during the expiry"));
+    let task = asyncio::spawn(finally(timeout(SECOND, body), async move || {
+        place.set(Some(current().cancelling()));
+    }));
+    assert!(error_of(task.await).is_panic());
+    assert_eq!(counted.get(), Some(0));
+}
+
+/// The same for a timeout that is dropped while its body cleans up.
+#[asyncio::test(virtual_time)]
+async fn a_timeout_dropped_during_the_expiry_leaves_no_request_behind() {
+    let mut limited = Box::pin(timeout(SECOND, async {
+        catch_cancelled(pending::<()>()).await.unwrap_err();
+        pending::<()>().await;
+    }));
+    let mut longer = pin!(asyncio::sleep(2 * SECOND));
+    poll_fn(|cx| {
+        assert!(limited.as_mut().poll(cx).is_pending());
+        longer.as_mut().poll(cx)
+    })
+    .await;
+    assert_eq!(current().cancelling(), 1);
+    drop(limited);
+    assert_eq!(current().cancelling(), 0);
+}
+
 /// semantics 4.4: a foreign cancellation is not converted.
 #[asyncio::test(virtual_time)]
 async fn a_foreign_cancellation_passes_through_a_timeout() {

@@ -684,6 +684,48 @@ async fn cancelling_a_group_swallows_no_foreign_request() {
     assert!(task.await.unwrap_err().is_cancelled());
 }
 
+/// Nothing outlives the scope, not even the future of a child that never starts.
+#[asyncio::test]
+async fn a_child_started_in_a_stopping_group_has_ended_when_the_scope_has() {
+    let trace = Trace::new();
+    let guard = trace.on_drop("future dropped");
+    let error = TaskGroup::scope(async |group| {
+        group.cancel();
+        group.spawn(async move { drop(guard) });
+        asyncio::yield_now().await;
+    })
+    .await
+    .unwrap_err();
+    assert!(error.is_cancelled());
+    assert_eq!(trace.take(), ["future dropped"]);
+}
+
+/// Also where a child that has ended has left its place to a later one.
+#[asyncio::test]
+async fn children_are_cancelled_in_the_order_in_which_they_were_started() {
+    let trace = Trace::new();
+    let waits = |name: &'static str| {
+        let notes = trace.clone();
+        async move {
+            let _dropped = notes.on_drop(name);
+            pending::<()>().await;
+        }
+    };
+    TaskGroup::scope(async |group| {
+        group.spawn(async {});
+        group.spawn(async {});
+        settle().await;
+        for name in ["first", "second", "third"] {
+            group.spawn(waits(name));
+        }
+        settle().await;
+        group.cancel();
+    })
+    .await
+    .unwrap();
+    assert_eq!(trace.take(), ["first", "second", "third"]);
+}
+
 // ----- dropping -----
 
 /// issue 3: nothing outlives the scope, also when the scope itself is dropped.

@@ -192,12 +192,14 @@ impl TaskGroup {
         Kind: 'static,
     {
         let task = builder.spawn(run_child(self.clone(), future));
-        if self.state.phase.get() == Phase::Open {
+        let phase = self.state.phase.get();
+        if phase != Phase::Finished {
             self.forget_ended();
             let child = task.as_ref();
             let key = self.state.children.borrow_mut().insert(child.clone());
             self.state.ended.add(child, key);
-        } else {
+        }
+        if phase != Phase::Open {
             let message = "its task group is stopping or over";
             let child = task.as_ref();
             child.cancel_for(CancelReason::Parent, Some(message.into()));
@@ -238,9 +240,12 @@ impl TaskGroup {
         }
     }
 
+    /// In the order in which they were started, which the places in the slab do not keep.
     fn children(&self) -> Vec<TaskRef> {
         let children = self.state.children.borrow();
-        children.iter().map(|(_, child)| child.clone()).collect()
+        let mut children: Vec<_> = children.iter().map(|(_, child)| child.clone()).collect();
+        children.sort_unstable_by_key(TaskRef::id);
+        children
     }
 
     fn note_failure(&self, failure: TaskFailure) {

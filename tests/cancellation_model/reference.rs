@@ -1,0 +1,527 @@
+//! The rules of docs/cancellation.md as a machine of its own: no futures and no wakers, but stacks of frames, a clock and
+//! a queue.
+//!
+//! A task is a stack of frames, the innermost last. A turn runs the innermost frame until it waits. Then every scope
+//! around it is asked, from the inside out, whether it takes the request that is pending; what nobody takes, the task
+//! takes. First in, first out; time passes only when nothing is ready.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use asyncio::CancelReason;
+
+use super::frames::{Completion, Frame, Handle, Step};
+use super::groups::Group;
+use super::program::{Act, Child, Program};
+use super::trace::{Event, Outcome, Request, What};
+
+/// Runs the program to its end and returns what happens.
+pub(crate) fn run(program: &Program) -> Vec<Event> {
+    let mut machine = Machine::new(program);
+    machine.start();
+    machine.run();
+    machine.events
+}
+
+/// A task's number.
+pub(super) type Number = usize;
+pub(super) type WatchNumber = usize;
+pub(super) type GroupNumber = usize;
+pub(super) type ScopeNumber = usize;
+
+/// The whole world of one program.
+pub(super) struct Machine<'p> {
+    program: &'p Program,
+    now: u64,
+    /// What waits for its turn.
+    ready: VecDeque<Ready>,
+    /// By deadline, and by the order in which they were set.
+    timers: BTreeMap<TimerKey, Due>,
+    timers_set: u64,
+    /// None before they are spawned.
+    tasks: Vec<Option<Task<'p>>>,
+    pub(super) watches: Vec<Watch>,
+    pub(super) groups: Vec<Group>,
+    /// Requests that scopes have made.
+    scopes: usize,
+    /// The task whose turn it is.
+    current: Option<Number>,
+    events: Vec<Event>,
+}
+
+pub(super) type TimerKey = (u64, u64);
+
+enum Ready {
+    Task(Number),
+    DoneCallback(Number),
+    Outside(usize),
+}
+
+pub(super) enum Due {
+    /// One of the program's outside events.
+    Outside(usize),
+    Wake(Number),
+}
+
+pub(super) struct Task<'p> {
+    child: &'p Child,
+    pub(super) frames: Vec<Frame<'p>>,
+    started: bool,
+    /// In the queue, or to be put there after the turn that it has now.
+    woken: bool,
+    /// Requests made less requests withdrawn.
+    pub(super) requests: u32,
+    /// A request waits to be delivered.
+    pub(super) pending: bool,
+    /// The latest request.
+    pub(super) latest: Cancellation,
+    /// The pending request came together with an error, and is forgotten if the task ends before its next await.
+    pub(super) afterwards: bool,
+    /// The group that is told if the task fails.
+    pub(super) owner: Option<GroupNumber>,
+    /// The group that the task's text stands in.
+    pub(super) place: Option<GroupNumber>,
+    /// Its group has its error.
+    pub(super) failed: bool,
+    end: Option<End>,
+    was_cancelled: bool,
+    /// Nobody has the handle any more.
+    detached: bool,
+    pub(super) awaiter: Option<Number>,
+    /// Told of the end.
+    pub(super) watches: Vec<WatchNumber>,
+}
+
+/// A request, and the scope that made it for the code inside, which alone claims it when it comes back out.
+#[derive(Clone, Copy)]
+pub(super) struct Cancellation {
+    pub(super) request: Request,
+    pub(super) scope: Option<ScopeNumber>,
+}
+
+/// Waits for the ends of several tasks.
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) ended: VecDeque<Number>,
+    pub(super) waiting: Option<Number>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Value,
+    Failed,
+    Panicked,
+    Cancelled,
+    /// Its group has the error.
+    Taken,
+    /// Somebody has received it.
+    Received,
+}
+
+impl<'p> Machine<'p> {
+    pub(super) fn new(program: &'p Program) -> Machine<'p> {
+        Machine {
+            program,
+            now: 0,
+            ready: VecDeque::new(),
+            timers: BTreeMap::new(),
+            timers_set: 0,
+            tasks: (0..program.tasks).map(|_| None).collect(),
+            watches: Vec::new(),
+            groups: Vec::new(),
+            scopes: 0,
+            current: None,
+            events: Vec::new(),
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        for (index, event) in self.program.events.iter().enumerate() {
+            if event.at > 0 {
+                self.set_timer(event.at, Due::Outside(index));
+            }
+        }
+        let root = self.spawn(&self.program.root, None);
+        self.drop_handle(root.child);
+        for (index, event) in self.program.events.iter().enumerate() {
+            if event.at == 0 {
+                self.happen(index);
+            }
+        }
+    }
+
+    pub(super) fn run(&mut self) {
+        loop {
+            match self.ready.pop_front() {
+                Some(Ready::Task(number)) => self.turn_of(number),
+                Some(Ready::DoneCallback(number)) => self.done_callback(number),
+                Some(Ready::Outside(index)) => self.happen(index),
+                None if self.timers.is_empty() => break,
+                None => self.pass_time(),
+            }
+        }
+        for number in 0..self.tasks.len() {
+            if self.tasks[number].as_ref().is_some_and(Task::lives) {
+                self.note(What::Stuck(number));
+            }
+        }
+    }
+
+    pub(super) fn done_callback(&mut self, number: Number) {
+        let cancelled = self.task(number).was_cancelled;
+        self.note(What::Ended {
+            task: number,
+            cancelled,
+        });
+    }
+
+    pub(super) fn happen(&mut self, index: usize) {
+        let event = &self.program.events[index];
+        self.ask(event.act, event.task, event.request);
+    }
+
+    pub(super) fn task(&mut self, number: Number) -> &mut Task<'p> {
+        self.tasks[number]
+            .as_mut()
+            .expect("a task that was spawned")
+    }
+
+    // ----- what is written down -----
+
+    pub(super) fn note(&mut self, what: What) {
+        self.write(what, None);
+    }
+
+    /// The same by running code, which looks at its count.
+    pub(super) fn look(&mut self, what: What) {
+        let requests = self.current.map(|current| self.task(current).requests);
+        self.write(what, requests);
+    }
+
+    pub(super) fn write(&mut self, what: What, cancelling: Option<u32>) {
+        self.events.push(Event {
+            at: self.now,
+            task: self.current,
+            what,
+            cancelling,
+        });
+    }
+
+    // ----- time -----
+
+    /// Goes to the next deadline, and makes ready what is due then.
+    pub(super) fn pass_time(&mut self) {
+        let Some((&(next, _), _)) = self.timers.first_key_value() else {
+            return;
+        };
+        self.now = next;
+        while let Some(first) = self.timers.first_entry().filter(|it| it.key().0 == next) {
+            match first.remove() {
+                Due::Outside(index) => self.ready.push_back(Ready::Outside(index)),
+                Due::Wake(number) => self.wake(number),
+            }
+        }
+    }
+
+    pub(super) fn set_timer(&mut self, after: u64, due: Due) -> TimerKey {
+        self.timers_set += 1;
+        let key = (self.now + after, self.timers_set);
+        self.timers.insert(key, due);
+        key
+    }
+
+    /// Looks at a timer, which is set when it is looked at first.
+    pub(super) fn has_passed(
+        &mut self,
+        number: Number,
+        timer: &mut Option<TimerKey>,
+        after: u64,
+    ) -> bool {
+        match *timer {
+            Some(key) => !self.timers.contains_key(&key),
+            None if after == 0 => true,
+            None => {
+                *timer = Some(self.set_timer(after, Due::Wake(number)));
+                false
+            }
+        }
+    }
+
+    pub(super) fn forget_timer(&mut self, timer: Option<TimerKey>) {
+        timer.map(|key| self.timers.remove(&key));
+    }
+
+    // ----- tasks -----
+
+    pub(super) fn spawn(&mut self, child: &'p Child, place: Option<GroupNumber>) -> Handle {
+        self.tasks[child.task] = Some(Task {
+            child,
+            frames: Vec::new(),
+            started: false,
+            woken: true,
+            requests: 0,
+            pending: false,
+            afterwards: false,
+            owner: None,
+            place,
+            failed: false,
+            latest: Cancellation::from_outside(Request::unnamed(CancelReason::User)),
+            end: None,
+            was_cancelled: false,
+            detached: false,
+            awaiter: None,
+            watches: Vec::new(),
+        });
+        self.ready.push_back(Ready::Task(child.task));
+        Handle {
+            child: child.task,
+            handed_on: None,
+            raised: false,
+        }
+    }
+
+    /// Puts a task into the queue, once; the one whose turn it is comes back after its turn.
+    pub(super) fn wake(&mut self, number: Number) {
+        let has_turn = self.current == Some(number);
+        let task = self.task(number);
+        if task.lives() && !task.woken {
+            task.woken = true;
+            if !has_turn {
+                self.ready.push_back(Ready::Task(number));
+            }
+        }
+    }
+
+    pub(super) fn turn_of(&mut self, number: Number) {
+        self.current = Some(number);
+        let task = self.task(number);
+        task.woken = false;
+        if !task.started {
+            task.started = true;
+            if task.pending {
+                return self.end(number, End::Cancelled);
+            }
+            let body = &task.child.body;
+            self.enter(number, body);
+        }
+        self.interrupt_group_bodies(number);
+        self.run_frames(number);
+        self.current = None;
+        let task = self.task(number);
+        if task.lives() && task.woken {
+            self.ready.push_back(Ready::Task(number));
+        }
+    }
+
+    pub(super) fn run_frames(&mut self, number: Number) {
+        loop {
+            match self.step(number) {
+                Step::Moved => {}
+                Step::Waits if self.ask_scopes(number) => {}
+                Step::Waits => {
+                    if self.task(number).pending {
+                        self.unwind(number, 0);
+                        self.end(number, End::Cancelled);
+                    }
+                    return;
+                }
+                Step::Ended(completion) => return self.end_by_itself(number, completion),
+            }
+        }
+    }
+
+    pub(super) fn end_by_itself(&mut self, number: Number, completion: Completion) {
+        let task = self.task(number);
+        let cancelled = task.pending && !task.afterwards;
+        let end = match (completion, task.owner) {
+            (Completion::Failed | Completion::Panicked, Some(group)) => {
+                task.failed = true;
+                let panicked = completion == Completion::Panicked;
+                self.fail(group, Some(number), panicked);
+                End::Taken
+            }
+            (Completion::Panicked, None) => End::Panicked,
+            (Completion::Done, _) if cancelled => {
+                self.note(What::ValueDropped(number));
+                End::Cancelled
+            }
+            (Completion::Failed, None) if cancelled => End::Cancelled,
+            (Completion::Done, _) => End::Value,
+            (Completion::Failed, None) => End::Failed,
+        };
+        self.end(number, end);
+    }
+
+    pub(super) fn end(&mut self, number: Number, end: End) {
+        let task = self.task(number);
+        task.end = Some(end);
+        task.was_cancelled = end == End::Cancelled;
+        task.pending = false;
+        let (detached, awaiter) = (task.detached, task.awaiter);
+        let watches = std::mem::take(&mut task.watches);
+        self.current = None;
+        self.ready.push_back(Ready::DoneCallback(number));
+        for watch in watches {
+            let watch = &mut self.watches[watch];
+            watch.ended.push_back(number);
+            if let Some(waiting) = watch.waiting.take() {
+                self.wake(waiting);
+            }
+        }
+        if detached {
+            self.drop_output(number);
+        }
+        if let Some(awaiter) = awaiter {
+            self.wake(awaiter);
+        }
+    }
+
+    /// Takes how the task ended.
+    pub(super) fn receive(&mut self, number: Number) -> Outcome {
+        let task = self.task(number);
+        match task.end.replace(End::Received) {
+            Some(End::Value) => Outcome::Value,
+            Some(End::Failed) => Outcome::Failed,
+            Some(End::Panicked) => Outcome::Panicked,
+            Some(End::Cancelled) => Outcome::Cancelled(task.latest.request),
+            Some(End::Taken) => Outcome::Taken,
+            Some(End::Received) | None => unreachable!("a handle gives its output once"),
+        }
+    }
+
+    pub(super) fn new_watch(&mut self) -> WatchNumber {
+        self.watches.push(Watch::default());
+        self.watches.len() - 1
+    }
+
+    pub(super) fn drop_handle(&mut self, number: Number) {
+        let task = self.task(number);
+        task.detached = true;
+        if !task.lives() {
+            self.drop_output(number);
+        }
+    }
+
+    /// Nobody will receive how the task ended.
+    pub(super) fn drop_output(&mut self, number: Number) {
+        match self.task(number).end.replace(End::Received) {
+            Some(End::Value) => self.note(What::ValueDropped(number)),
+            Some(End::Panicked) => self.note(What::Reported(number)),
+            _ => {}
+        }
+    }
+
+    // ----- requests -----
+
+    pub(super) fn ask(&mut self, act: Act, number: Number, request: usize) {
+        let exists = self.tasks[number].is_some();
+        match act {
+            Act::Cancel => {
+                let request = Request {
+                    reason: CancelReason::User,
+                    number: Some(request),
+                };
+                let answer = exists.then(|| self.cancel(number, request));
+                self.look(What::Cancelled(number, answer));
+            }
+            Act::Uncancel => {
+                let answer = exists.then(|| self.task(number).uncancel());
+                self.look(What::Uncancelled(number, answer));
+            }
+        }
+    }
+
+    pub(super) fn cancel(&mut self, number: Number, request: Request) -> bool {
+        let task = self.task(number);
+        if !task.lives() {
+            return false;
+        }
+        task.request(Cancellation::from_outside(request));
+        self.wake(number);
+        true
+    }
+
+    /// Makes a request pending again that was delivered before. One from outside that is pending stays what it is.
+    pub(super) fn raise(&mut self, number: Number, cancellation: Cancellation) {
+        let task = self.task(number);
+        if !task.pending || task.latest.scope.is_some() {
+            task.make_pending(cancellation);
+        }
+        self.wake(number);
+    }
+
+    /// The same beside an error, which stands even if there is no further await.
+    pub(super) fn raise_afterwards(&mut self, number: Number, cancellation: Cancellation) {
+        let alone = !self.task(number).pending;
+        self.raise(number, cancellation);
+        self.task(number).afterwards |= alone;
+    }
+
+    /// A scope makes a request for the code inside of it.
+    pub(super) fn send_inside(&mut self, number: Number, reason: CancelReason) -> ScopeNumber {
+        self.scopes += 1;
+        let scope = self.scopes;
+        self.task(number).request(Cancellation {
+            request: Request::unnamed(reason),
+            scope: Some(scope),
+        });
+        scope
+    }
+}
+
+impl Task<'_> {
+    pub(super) fn lives(&self) -> bool {
+        self.end.is_none()
+    }
+
+    pub(super) fn request(&mut self, cancellation: Cancellation) {
+        self.requests += 1;
+        self.make_pending(cancellation);
+    }
+
+    pub(super) fn make_pending(&mut self, cancellation: Cancellation) {
+        self.pending = true;
+        self.afterwards = false;
+        self.latest = cancellation;
+    }
+
+    /// Whoever takes the request is to drop what is inside.
+    pub(super) fn take_request(&mut self) -> Cancellation {
+        self.pending = false;
+        self.afterwards = false;
+        self.latest
+    }
+
+    /// The request of this scope has come to where the scope is.
+    pub(super) fn has_come_back(&self, scope: Option<ScopeNumber>) -> bool {
+        self.pending && scope.is_some() && self.latest.scope == scope
+    }
+
+    /// A scope is left: the request that it made, if it did, is over.
+    pub(super) fn withdraw(&mut self, scope: Option<ScopeNumber>) {
+        if self.has_come_back(scope) {
+            self.take_request();
+        }
+        if scope.is_some() {
+            self.uncancel();
+        }
+    }
+
+    /// The last one withdrawn is not delivered any more.
+    pub(super) fn uncancel(&mut self) -> u32 {
+        self.requests = self.requests.saturating_sub(1);
+        if self.requests == 0 {
+            self.pending = false;
+            self.afterwards = false;
+        }
+        self.requests
+    }
+}
+
+impl Cancellation {
+    pub(super) fn from_outside(request: Request) -> Cancellation {
+        Cancellation {
+            request,
+            scope: None,
+        }
+    }
+}
