@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use asyncio::{RunError, Runner, finally, sleep};
 
-use child::{Child, Program, SIGINT, SIGTERM, Setup, Test, scenario};
+use child::{Child, Program, SIGHUP, SIGINT, SIGTERM, Setup, Test, scenario};
 
 /// What the first press writes on a terminal.
 const NOTICE: &str = "Stopping. Press Ctrl-C again to stop without waiting for cleanup.";
@@ -492,6 +492,74 @@ const CASES: &[Case] = &[
             "terminate_as_value",
         )
     },
+    Case {
+        by: By::Signal,
+        steps: &[Line("ready"), Send(SIGHUP)],
+        end: Signal(SIGHUP),
+        prints: &["ready"],
+        ..Case::new("the loss of the terminal kills by default", "terminate")
+    },
+    Case {
+        steps: &[Line("ready"), Send(SIGHUP)],
+        end: Signal(SIGHUP),
+        prints: &["ready", "cleanup begins", "cleanup done"],
+        ..Case::new(
+            "the loss of the terminal takes the same road where it was asked for",
+            "hangup",
+        )
+    },
+    Case {
+        prints: &["ready", "cleanup begins", "cleanup done"],
+        ..Case::new(
+            "a program that hears the loss of its terminal still dies of Ctrl-C",
+            "hangup",
+        )
+    },
+    Case {
+        steps: &[
+            Line("ready"),
+            Send(SIGHUP),
+            Line("cleanup begins"),
+            Send(SIGTERM),
+        ],
+        end: Signal(SIGHUP),
+        prints: &["ready", "cleanup begins"],
+        ..Case::new(
+            "a request to terminate after the loss of the terminal is the second press",
+            "hangup_endless_cleanup",
+        )
+    },
+    Case {
+        steps: &[Line("ready"), Send(SIGHUP)],
+        end: Status(129),
+        prints: &[
+            "ready",
+            "cancelled by a termination request",
+            "hung up by a signal",
+        ],
+        ..Case::new(
+            "the loss of the terminal is a value for the caller of run",
+            "hangup_as_value",
+        )
+    },
+    Case {
+        by: By::Signal,
+        steps: &[Line("ready"), Send(SIGTERM)],
+        end: Signal(SIGTERM),
+        prints: &["ready", "cleanup begins", "cleanup done"],
+        ..Case::new(
+            "a request to terminate is heard by a runner that leaves Ctrl-C alone",
+            "terminate_only",
+        )
+    },
+    Case {
+        prints: &["ready"],
+        notice: false,
+        ..Case::new(
+            "a runner that hears only requests to terminate leaves Ctrl-C alone",
+            "terminate_only",
+        )
+    },
     // ---- Dispositions.
     Case {
         by: By::Signal,
@@ -538,6 +606,10 @@ fn main() -> ExitCode {
         an_ignored_sigint_stays_ignored,
     ));
     tests.push(Test::new(
+        "an ignored SIGHUP stays ignored",
+        an_ignored_sighup_stays_ignored,
+    ));
+    tests.push(Test::new(
         "a storm of presses ends the process by the signal",
         a_storm_ends_the_process_by_the_signal,
     ));
@@ -568,6 +640,16 @@ fn an_ignored_sigint_stays_ignored() {
             "after: ignored true, caught false",
         ]
     );
+}
+
+/// As under `nohup`. A signal that was heard would be the first press, and name the death.
+fn an_ignored_sighup_stays_ignored() {
+    let mut child = Setup::new(scenario("hangup")).ignoring(SIGHUP).start();
+    child.wait_for_line("ready");
+    child.signal(SIGHUP);
+    child.press_ctrl_c();
+    child.wait_for_line("cleanup done");
+    child.finish().died_of(SIGINT);
 }
 
 /// The system may make one press of each storm, but never none: after two storms the child has seen two presses at least.
@@ -628,7 +710,8 @@ programs! {
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
     press_then_partial_line second_press endless_cleanup two_endless_cleanups press_in_endless_job tight_loop
     tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close other_thread
-    not_asked terminate terminate_endless_cleanup terminate_as_value dispositions foreign_handler late_presses ignored
+    not_asked terminate terminate_endless_cleanup terminate_as_value terminate_only
+    hangup hangup_endless_cleanup hangup_as_value dispositions foreign_handler late_presses ignored
 }
 
 // ---- What the programs have in common.
@@ -811,16 +894,16 @@ mod press_with_timeout {
         if let Err(RunError::KeyboardInterrupt) = outcome {
             println!("interrupted");
         }
-        die()
+        die_of(SIGINT)
     }
 }
 
 /// Ends as `#[asyncio::main]` does after an interrupt.
-fn die() -> ! {
+fn die_of(signal: i32) -> ! {
     // SAFETY: neither call has preconditions.
     unsafe {
-        libc::signal(SIGINT, libc::SIG_DFL);
-        libc::raise(SIGINT);
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
     }
     unreachable!("the signal kills")
 }
@@ -1200,6 +1283,58 @@ mod terminate_as_value {
         });
         let error = outcome.unwrap_err();
         println!("{error}");
+        error.exit_code()
+    }
+}
+
+mod terminate_only {
+    use super::*;
+
+    pub(super) fn main() {
+        let runner = Runner::builder().interrupt(false).terminate(true).build();
+        let outcome = runner.run(async {
+            println!("ready");
+            finally(sleep(FOREVER), async || clean_up("").await).await;
+        });
+        assert!(matches!(outcome, Err(RunError::Terminated)));
+        die_of(SIGTERM)
+    }
+}
+
+mod hangup {
+    use super::*;
+
+    #[asyncio::main(hangup)]
+    pub(super) async fn main() {
+        println!("ready");
+        finally(sleep(FOREVER), async || clean_up("").await).await;
+    }
+}
+
+mod hangup_endless_cleanup {
+    use super::*;
+
+    #[asyncio::main(terminate, hangup)]
+    pub(super) async fn main() {
+        println!("ready");
+        finally(sleep(FOREVER), async || clean_up_for_ever("").await).await;
+    }
+}
+
+mod hangup_as_value {
+    use super::*;
+
+    pub(super) fn main() -> ExitCode {
+        let runner = Runner::builder().hangup(true).build();
+        let outcome: Result<(), RunError> = runner.run(async {
+            println!("ready");
+            let cancelled = asyncio::catch_cancelled(sleep(FOREVER)).await.unwrap_err();
+            println!("{cancelled}");
+            cancelled.raise().await
+        });
+        let error = outcome.unwrap_err();
+        println!("{error}");
+        assert!(error.is_interrupt());
         error.exit_code()
     }
 }
