@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use asyncio::signal::{Listener, signal, user_defined1, user_defined2};
 use asyncio::{EventLoop, catch_cancelled};
@@ -27,6 +28,16 @@ const REAL_TIME: i32 = 40;
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A signal that does not arrive must not hang the tests.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs `future`, for a limited time.
+fn run<F: Future>(future: F) -> F::Output {
+    asyncio::run(asyncio::timeout(LIMIT, future))
+        .unwrap()
+        .expect("a signal did not arrive")
 }
 
 /// Sends `signal` to this process; it is delivered when this returns, or about to be.
@@ -65,32 +76,31 @@ fn is_caught(signal: i32) -> bool {
 #[test]
 fn a_listener_hears_from_the_call_on_and_not_from_the_first_poll() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut listener = user_defined1();
         let mut witness = user_defined1();
         send_and_wait(&mut witness).await;
         assert_eq!(listener.drain(), 1);
         assert_eq!(listener.drain(), 0);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_signal_wakes_a_loop_that_waits() {
     let _alone = alone();
-    let sender = asyncio::run(async {
+    let sender = run(async {
         let listener = user_defined1();
         let sender = std::thread::spawn(|| send(SIGUSR1));
         listener.await.unwrap();
         sender
     });
-    sender.unwrap().join().unwrap();
+    sender.join().unwrap();
 }
 
 #[test]
 fn signals_that_nobody_took_are_counted() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut listener = user_defined1();
         let mut witness = user_defined1();
         for _ in 0..3 {
@@ -100,14 +110,13 @@ fn signals_that_nobody_took_are_counted() {
             listener.recv().await.unwrap();
         }
         assert_eq!(listener.drain(), 1);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn signals_that_the_system_queues_all_arrive() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut listener = signal(REAL_TIME);
         for _ in 0..5 {
             send(REAL_TIME);
@@ -116,22 +125,20 @@ fn signals_that_the_system_queues_all_arrive() {
             listener.recv().await.unwrap();
         }
         assert_eq!(listener.drain(), 0);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_newcomer_is_not_told_of_what_came_before() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut witness = user_defined1();
         send_and_wait(&mut witness).await;
         let mut newcomer = user_defined1();
         send_and_wait(&mut witness).await;
         newcomer.recv().await.unwrap();
         assert_eq!(newcomer.drain(), 0);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -142,7 +149,7 @@ fn loops_in_other_threads_are_each_told_once() {
         .map(|_| {
             let ready = ready.clone();
             std::thread::spawn(move || {
-                asyncio::run(async {
+                run(async {
                     let mut listener = user_defined1();
                     ready.send(()).unwrap();
                     listener.recv().await.unwrap();
@@ -154,7 +161,7 @@ fn loops_in_other_threads_are_each_told_once() {
     threads.iter().for_each(|_| is_ready.recv().unwrap());
     send(SIGUSR1);
     for thread in threads {
-        assert_eq!(thread.join().unwrap().unwrap(), 0);
+        assert_eq!(thread.join().unwrap(), 0);
     }
     assert!(!is_caught(SIGUSR1));
 }
@@ -163,9 +170,14 @@ fn loops_in_other_threads_are_each_told_once() {
 fn a_listener_needs_no_loop() {
     let _alone = alone();
     let mut listener = user_defined1();
-    let sender = std::thread::spawn(|| send(SIGUSR1));
-    block_on(listener.recv()).unwrap();
-    sender.join().unwrap();
+    let (heard, is_heard) = mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        block_on(listener.recv()).unwrap();
+        heard.send(()).unwrap();
+    });
+    send(SIGUSR1);
+    is_heard.recv_timeout(LIMIT).unwrap();
+    waiter.join().unwrap();
 }
 
 #[test]
@@ -181,25 +193,28 @@ fn callbacks_and_listeners_are_both_told_and_one_may_go_without_the_other() {
     event_loop.add_signal_handler(SIGUSR1, count()).unwrap();
     let handlers = event_loop.clone();
     let told = calls.clone();
+    let scenario = async move {
+        let mut witness = user_defined1();
+        send_and_wait_for_callbacks(&mut witness).await;
+        assert_eq!(told.get(), 1);
+
+        assert!(handlers.remove_signal_handler(SIGUSR1));
+        assert!(is_caught(SIGUSR1));
+        send_and_wait_for_callbacks(&mut witness).await;
+        assert_eq!(told.get(), 1);
+
+        handlers.add_signal_handler(SIGUSR1, count()).unwrap();
+        drop(witness);
+        assert!(is_caught(SIGUSR1));
+        let mut witness = user_defined1();
+        send_and_wait_for_callbacks(&mut witness).await;
+        assert_eq!(told.get(), 2);
+    };
+    let limited = asyncio::timeout(LIMIT, scenario);
     event_loop
-        .run_until_complete(async move {
-            let mut witness = user_defined1();
-            send_and_wait_for_callbacks(&mut witness).await;
-            assert_eq!(told.get(), 1);
-
-            assert!(handlers.remove_signal_handler(SIGUSR1));
-            assert!(is_caught(SIGUSR1));
-            send_and_wait_for_callbacks(&mut witness).await;
-            assert_eq!(told.get(), 1);
-
-            handlers.add_signal_handler(SIGUSR1, count()).unwrap();
-            drop(witness);
-            assert!(is_caught(SIGUSR1));
-            let mut witness = user_defined1();
-            send_and_wait_for_callbacks(&mut witness).await;
-            assert_eq!(told.get(), 2);
-        })
-        .unwrap();
+        .run_until_complete(limited)
+        .unwrap()
+        .expect("a signal did not arrive");
     assert!(is_caught(SIGUSR1));
     event_loop.close().unwrap();
     assert!(!is_caught(SIGUSR1));
@@ -221,19 +236,18 @@ fn the_last_listener_gives_the_signal_back() {
 #[test]
 fn awaited_as_a_whole_it_is_dropped_with_its_signal() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let listener = user_defined2();
         send(SIGUSR2);
         listener.await.unwrap();
         assert!(!is_caught(SIGUSR2));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_wait_that_is_cancelled_together_with_the_signal_loses_none() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         // Older than the task's listener, so that main runs first and cancels the task before it can take the signal.
         let mut witness = user_defined1();
         let mut listener = user_defined1();
@@ -246,14 +260,13 @@ fn a_wait_that_is_cancelled_together_with_the_signal_loses_none() {
         send_and_wait(&mut witness).await;
         assert!(task.cancel());
         assert_eq!(task.await.unwrap(), (true, 0));
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_wait_that_is_dropped_loses_none() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut listener = user_defined1();
         let mut witness = user_defined1();
         {
@@ -263,14 +276,13 @@ fn a_wait_that_is_dropped_loses_none() {
             send_and_wait(&mut witness).await;
         }
         assert_eq!(listener.drain(), 1);
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_task_that_lives_on_signals_lets_others_run() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut listener = signal(REAL_TIME);
         let mut witness = signal(REAL_TIME);
         let mut waiting = 0;
@@ -294,21 +306,19 @@ fn a_task_that_lives_on_signals_lets_others_run() {
         asyncio::yield_now().await;
         assert!(!eater.is_finished(), "300 signals were taken in one step");
         eater.await.unwrap();
-    })
-    .unwrap();
+    });
 }
 
 #[test]
 fn a_listener_is_a_stream() {
     let _alone = alone();
-    asyncio::run(async {
+    run(async {
         let mut stream = user_defined1();
         for _ in 0..2 {
             send(SIGUSR1);
             stream.next().await.unwrap().unwrap();
         }
-    })
-    .unwrap();
+    });
 }
 
 #[test]
@@ -377,7 +387,7 @@ fn listeners_that_come_and_go_in_other_threads_take_nothing_from_one_that_stays(
         };
         let threads = [scope.spawn(come_and_go), scope.spawn(come_and_go)];
         for _ in 0..SIGNALS {
-            block_on(send_and_wait(&mut witness));
+            run(send_and_wait(&mut witness));
         }
         is_over.store(true, Ordering::Relaxed);
         threads.map(|thread| thread.join().unwrap()).iter().sum()
