@@ -469,6 +469,15 @@ const CASES: &[Case] = &[
         )
     },
     Case {
+        steps: &[Line("the job was told to stop"), Press],
+        prints: &["main's value", "the job was told to stop"],
+        notice: false,
+        ..Case::new(
+            "a press while the close of a finished main waits for a job kills",
+            "in_close_of_executor",
+        )
+    },
+    Case {
         prints: &["ready"],
         notice: false,
         ..Case::new(
@@ -919,7 +928,7 @@ programs! {
     press_swallowed press_swallowed_for_ever press_swallowed_then_timeout press_with_timeout press_then_cancel
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
     press_then_partial_line second_press endless_cleanup two_endless_cleanups press_in_endless_job tight_loop
-    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close in_close_of_generator other_thread
+    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close in_close_of_generator in_close_of_executor other_thread
     not_asked terminate terminate_endless_cleanup terminate_as_value terminate_only
     hangup hangup_endless_cleanup hangup_as_value dispositions foreign_handler late_presses ignored listener_in_run listener_before_run
     callback_before_run listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
@@ -1472,6 +1481,25 @@ mod in_close_of_generator {
         assert_eq!(generator.next().await, Some(1));
         // Kept from closing itself earlier.
         std::mem::forget(generator);
+        println!("main's value");
+    }
+}
+
+mod in_close_of_executor {
+    use super::*;
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        drop(asyncio::spawn(asyncio::to_thread_with(move |stop| {
+            begun.send(()).unwrap();
+            // Told at the beginning of the executor's phase.
+            stop.wait();
+            println!("the job was told to stop");
+            block_for_ever()
+        })));
+        let_others_begin().await;
+        has_begun.recv().unwrap();
         println!("main's value");
     }
 }
