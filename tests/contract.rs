@@ -126,7 +126,7 @@ fn a_loop_does_what_the_contract_says() {
     assert!(event_loop.remove_signal_handler(12));
     // Dropped unawaited, they listen to nothing any more.
     drop(asyncio::signal::terminate().into_future());
-    drop(async || asyncio::signal::ctrl_c().await.is_ok());
+    drop(async { asyncio::signal::ctrl_c().await.is_ok() });
 
     let handle: LoopHandle = event_loop.handle();
     let named: Task<u32> = event_loop
