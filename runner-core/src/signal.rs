@@ -174,8 +174,8 @@ pub fn signal(number: i32) -> Listener {
 ///
 /// # Errors
 ///
-/// Awaiting it, [`recv`](Listener::recv), [`check`](Listener::check) and the stream give the same error if there is nothing to
-/// listen to: there is no such signal, it cannot be caught (SIGKILL, SIGSTOP) or means that the program is broken (SIGSEGV
+/// Awaiting it, [`recv`](Listener::recv), [`check`](Listener::check) and the stream give the same error if there is nothing
+/// to listen to: there is no such signal, it cannot be caught (SIGKILL, SIGSTOP) or means that the program is broken (SIGSEGV
 /// and the like), both [`InvalidInput`](io::ErrorKind::InvalidInput); or the thread that listens cannot be started. The
 /// stream gives it once and is then at its end.
 ///
