@@ -170,7 +170,7 @@ pub fn signal(number: i32) -> Listener {
 ///   of them are told.
 /// * With the last one the signal does what it did before: it is the runner's again, or has the handler that the program
 ///   had installed by other means, or is ignored as it was.
-/// * In the order of calls, not of polls: a listener that exists before a child process is started misses nothing from it.
+/// * It listens from the call on, not from the first poll: made before a child process is started, it misses nothing from it.
 ///
 /// # Errors
 ///
