@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::error::RunError;
 use crate::event_loop::EventLoop;
 use crate::runner::{IntoEventLoop, Runner, RunnerBuilder, run_and_close};
-use crate::signals::{SIGINT, SIGTERM, die_of};
+use crate::signals::{SIGHUP, SIGINT, SIGTERM, die_of};
 use crate::testing::BoxedTest;
 pub use crate::testing::{TestOptions, test_options};
 
@@ -56,6 +56,7 @@ fn die_if_interrupted<T>(output: &Result<T, RunError>) {
     let signal = match output {
         Err(RunError::KeyboardInterrupt) => SIGINT,
         Err(RunError::Terminated) => SIGTERM,
+        Err(RunError::HungUp) => SIGHUP,
         _ => return,
     };
     flush_stdout();

@@ -20,7 +20,7 @@ use crate::error::{CancelReason, RunError};
 use crate::event_loop::EventLoop;
 use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::inbox::Inbox;
-use crate::signals::{SIGINT, SIGTERM};
+use crate::signals::{SIGHUP, SIGTERM};
 use crate::task::scheduler::Mail;
 use crate::task::{TaskRef, is_cancel_pending};
 
@@ -64,8 +64,11 @@ impl Ladder {
         }
     }
 
-    /// From now on a press cancels `main`, if signals are this runner's to handle.
-    pub(super) fn arm(&self, main: &TaskRef, terminate: bool) {
+    /// From now on a press by one of the `wanted` signals cancels `main`, if they are this runner's to handle.
+    pub(super) fn arm(&self, main: &TaskRef, wanted: &[i32]) {
+        if wanted.is_empty() {
+            return;
+        }
         let core = self.event_loop.core();
         let Some(notifier) = core.notifier() else {
             return;
@@ -76,11 +79,6 @@ impl Ladder {
         let attention = Attention {
             inbox: core.scheduler.inbox,
             notifier,
-        };
-        let wanted: &[i32] = if terminate {
-            &[SIGINT, SIGTERM]
-        } else {
-            &[SIGINT]
         };
         match interrupt::try_arm(Arc::new(attention), wanted) {
             Ok(armed) => *self.run.armed.borrow_mut() = Some((armed, main.clone())),
@@ -117,6 +115,7 @@ impl Ladder {
         };
         match presses.signal {
             Some(SIGTERM) if interrupted => Err(RunError::Terminated),
+            Some(SIGHUP) if interrupted => Err(RunError::HungUp),
             _ if interrupted => Err(RunError::KeyboardInterrupt),
             _ => output,
         }
@@ -184,10 +183,9 @@ fn report_deafness(error: std::io::Error) {
 }
 
 fn reason(armed: &Armed) -> CancelReason {
-    if armed.signal() == Some(SIGTERM) {
-        CancelReason::Terminate
-    } else {
-        CancelReason::Interrupt
+    match armed.signal() {
+        Some(SIGTERM | SIGHUP) => CancelReason::Terminate,
+        _ => CancelReason::Interrupt,
     }
 }
 
