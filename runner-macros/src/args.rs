@@ -41,6 +41,8 @@ pub(crate) enum Value {
 pub(crate) struct Settings {
     /// Where the `asyncio` crate is, if the user says so.
     pub(crate) crate_path: Option<Path>,
+    /// The crate's name otherwise.
+    pub(crate) crate_name: String,
     /// The builder's calls, in source order.
     pub(crate) setters: Vec<Setter>,
 }

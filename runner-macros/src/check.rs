@@ -13,6 +13,7 @@ use syn::{Error, Expr, ExprLit, Lit, LitBool, LitStr, Path, Safety};
 use crate::args::{Arg, Args, Setter, Settings, Value};
 use crate::duration;
 use crate::item::{self, Function, Role};
+use crate::manifest;
 use crate::options::{self, Attribute, Spec, Wants};
 
 /// All that is wrong with one use of an attribute.
@@ -48,7 +49,10 @@ impl ToTokens for Mistakes {
 /// Judges the options.
 pub(crate) fn options(attribute: Attribute, args: Args, mistakes: &mut Mistakes) -> Settings {
     mistakes.extend(args.errors);
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        crate_name: manifest::crate_name(),
+        ..Settings::default()
+    };
     let mut seen = Set::new();
     for arg in &args.list {
         let name = arg.name.unraw().to_string();

@@ -21,6 +21,7 @@ use crate::args::{Args, Setter, Settings};
 use crate::check::{self, Mistakes};
 use crate::fallback;
 use crate::item::{self, Function, Role};
+use crate::manifest;
 use crate::options::Attribute;
 
 /// Expands `#[asyncio::main]`.
@@ -68,8 +69,20 @@ pub(crate) fn crate_path(settings: &Settings) -> TokenStream {
 fn crate_path_at(span: Span, settings: &Settings) -> TokenStream {
     match &settings.crate_path {
         Some(path) => path.to_token_stream(),
-        None => quote_spanned!(span=> ::asyncio),
+        None => {
+            let name = crate_ident(&settings.crate_name, span);
+            quote_spanned!(span=> ::#name)
+        }
     }
+}
+
+fn crate_ident(name: &str, span: Span) -> Ident {
+    // A crate may be called like a keyword, and a manifest may contain anything.
+    let mut ident = syn::parse_str(name)
+        .or_else(|_| syn::parse_str(&format!("r#{name}")))
+        .unwrap_or_else(|_| Ident::new(manifest::ASYNCIO, span));
+    ident.set_span(span);
+    ident
 }
 
 fn entry(settings: &Settings, function: &Function) -> TokenStream {

@@ -2,9 +2,9 @@
 
 use std::str::FromStr as _;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 
-use super::{main, test};
+use super::{crate_ident, main, test};
 
 fn tokens(text: &str) -> TokenStream {
     TokenStream::from_str(text).expect("test input is made of tokens")
@@ -437,6 +437,16 @@ fn every_wrong_test_has_a_message() {
     ];
     for (item, expected) in cases {
         assert_messages(test(TokenStream::new(), tokens(item)), expected, item);
+    }
+}
+
+#[test]
+fn a_renamed_crate_is_called_by_its_name() {
+    let ident = |name| crate_ident(name, Span::call_site()).to_string();
+    assert_eq!(ident("aio"), "aio");
+    assert_eq!(ident("async"), "r#async");
+    for name in ["self", "crate", "", "3", "a b"] {
+        assert_eq!(ident(name), "asyncio");
     }
 }
 
