@@ -57,6 +57,13 @@ pub(crate) struct Setter {
     pub(crate) is_factory: bool,
 }
 
+impl Settings {
+    /// Whether a test is run more than once.
+    pub(crate) fn has_seeds(&self) -> bool {
+        self.setters.iter().any(|setter| setter.method == "seeds")
+    }
+}
+
 impl Args {
     /// Reads all that can be read.
     pub(crate) fn parse(tokens: TokenStream) -> Args {

@@ -91,6 +91,7 @@ fn entry(settings: &Settings, function: &Function) -> TokenStream {
     let setters = setters(settings);
     let finish = finish(
         settings,
+        &function.sig.output,
         &quote! {
             #krate::private::main(#krate::private::runner() #setters, #name())
         },
@@ -107,12 +108,14 @@ fn test_function(settings: &Settings, function: &Function) -> TokenStream {
     let krate = crate_path(settings);
     let name = &function.sig.ident;
     let setters = setters(settings);
-    let finish = finish(
-        settings,
-        &quote! {
-            #krate::private::test(#krate::private::test_options() #setters, || #krate::private::boxed(#name()))
-        },
-    );
+    let options = quote!(#krate::private::test_options() #setters);
+    let pinned = quote!(::core::pin::pin!(#name()));
+    let run = if settings.has_seeds() {
+        quote!(#krate::private::test_seeds(#options, &mut |run| run(#pinned)))
+    } else {
+        quote!(#krate::private::test(#options, #pinned))
+    };
+    let finish = finish(settings, &function.sig.output, &run);
     let output = harness_output(&function.sig.output);
     let outer = Signature {
         output,
@@ -193,6 +196,7 @@ fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     let setters = setters(settings);
     let finish = finish(
         settings,
+        &sig.output,
         &quote! {
             #krate::private::function(#krate::private::runner() #setters, async move { #pinned #(#bindings)* #tail })
         },
@@ -237,8 +241,12 @@ fn setters(settings: &Settings) -> TokenStream {
 }
 
 /// The outcome as what the function returns. Which of the two traits answers is a matter of auto-referencing, hence the `&`.
-fn finish(settings: &Settings, run: &TokenStream) -> TokenStream {
+/// Without an output there is no choice, and the compiler is spared the search for it.
+fn finish(settings: &Settings, output: &ReturnType, run: &TokenStream) -> TokenStream {
     let krate = crate_path(settings);
+    if let ReturnType::Default = output {
+        return quote!(#krate::private::Report::finish(&&#run));
+    }
     quote! {
         {
             #[allow(unused_imports)]

@@ -84,21 +84,37 @@ fn main_keeps_the_async_fn_inside() {
 }
 
 #[test]
-fn a_test_is_marked_last_and_can_be_started_again() {
+fn a_test_is_marked_last_and_pinned() {
     let expansion = expanded_test(
-        "seeds = 3, leftovers = \"error\", crate = a::b",
+        "leftovers = \"error\", crate = a::b",
         "#[should_panic] async fn case() { x }",
     );
     let expected = normalized(
         "#[should_panic] #[::core::prelude::v1::test] fn case() {
             #[allow(clippy::unused_async)]
             async fn case() { x }
+            a::b::private::Report::finish(&&a::b::private::test(
+                a::b::private::test_options().leftovers_error(true),
+                ::core::pin::pin!(case())
+            ))
+        }",
+    );
+    assert_eq!(expansion, expected);
+}
+
+#[test]
+fn a_test_with_seeds_can_be_started_again() {
+    let expansion = expanded_test("seeds = 3", "async fn case() -> R { x }");
+    let expected = normalized(
+        "#[::core::prelude::v1::test] fn case() -> R {
+            #[allow(clippy::unused_async)]
+            async fn case() -> R { x }
             {
                 #[allow(unused_imports)]
-                use a::b::private::{Carry as _, Report as _};
-                (&a::b::private::test(
-                    a::b::private::test_options().seeds(3).leftovers_error(true),
-                    || a::b::private::boxed(case())
+                use ::asyncio::private::{Carry as _, Report as _};
+                (&::asyncio::private::test_seeds(
+                    ::asyncio::private::test_options().seeds(3),
+                    &mut |run| run(::core::pin::pin!(case()))
                 )).finish()
             }
         }",
