@@ -213,10 +213,10 @@ async fn fail_after<T>(limit: Duration, body: Body<'_, T>) -> T {
 fn leftovers(event_loop: &EventLoop) -> String {
     let mut text = list(&event_loop.all_tasks());
     for job in event_loop.core().running_jobs() {
-        text += &format!("\n  a blocking job: {job}");
+        text += &format!("\n  an {job}");
     }
-    if event_loop.core().has_asyncgens() {
-        text += "\n  async generators";
+    for location in event_loop.core().asyncgens_left() {
+        text += &format!("\n  an async generator made at {location}");
     }
     text
 }
