@@ -393,6 +393,8 @@ fn mentions_impl(tokens: TokenStream) -> bool {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod token_soup;

@@ -4,6 +4,7 @@ use std::str::FromStr as _;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 
+use super::reference::assert_documented;
 use super::{crate_ident, main, test};
 
 fn tokens(text: &str) -> TokenStream {
@@ -11,7 +12,7 @@ fn tokens(text: &str) -> TokenStream {
 }
 
 /// The text of tokens without any space, as the spaces depend on where the tokens come from.
-fn normalized(text: &str) -> String {
+pub(super) fn normalized(text: &str) -> String {
     squeezed(&tokens(text))
 }
 
@@ -19,11 +20,11 @@ fn squeezed(tokens: &TokenStream) -> String {
     tokens.to_string().replace(char::is_whitespace, "")
 }
 
-fn expanded_main(args: &str, item: &str) -> String {
+pub(super) fn expanded_main(args: &str, item: &str) -> String {
     squeezed(&main(tokens(args), tokens(item)))
 }
 
-fn expanded_test(args: &str, item: &str) -> String {
+pub(super) fn expanded_test(args: &str, item: &str) -> String {
     squeezed(&test(tokens(args), tokens(item)))
 }
 
@@ -45,6 +46,7 @@ fn assert_messages(expansion: TokenStream, expected: &[&str], input: &str) {
     let found = messages(expansion);
     assert_eq!(found.len(), expected.len(), "{input}: {found:#?}");
     for (message, fragment) in found.iter().zip(expected) {
+        assert_documented(message);
         assert!(
             message.contains(fragment),
             "{input}: {message}\nlacks {fragment}"
