@@ -1,6 +1,7 @@
 //! Every message, and every accepted signature, as far as tokens can tell; `tests/ui` has the same with a compiler.
 
 use std::str::FromStr as _;
+use std::time::{Duration, Instant};
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 
@@ -195,6 +196,23 @@ fn every_signature_is_accepted() {
             signature,
         );
     }
+}
+
+#[test]
+fn a_body_of_ten_thousand_lines_expands_in_five_milliseconds() {
+    let line = "let total = total + if total > 3 { 1 } else { f(2) };";
+    let item = tokens(&format!("async fn main() {{ {} }}", line.repeat(10_000)));
+    let expansion_time = |_| {
+        let item = item.clone();
+        let start = Instant::now();
+        let expansion = main(TokenStream::new(), item);
+        let time = start.elapsed();
+        assert!(!expansion.is_empty());
+        time
+    };
+    // The shortest of several: a busy machine makes some longer, and none shorter.
+    let time = (0..20).map(expansion_time).min().expect("a time");
+    assert!(time < Duration::from_millis(5), "{time:?}");
 }
 
 #[test]
