@@ -1,7 +1,8 @@
 //! The names that an expansion of `#[asyncio::main]` and `#[asyncio::test]` may use. Nobody else should.
 //!
-//! An expansion ends in `(&outcome).finish()`. Method resolution then picks [`Carry`] where the function's return type can
-//! hold a [`RunError`], and [`Report`] where it cannot: a choice that a generic function could not make.
+//! An expansion ends in `(&outcome).finish_run()`. Method resolution then picks [`Carry`] where the function's return type can
+//! hold a [`RunError`], and [`Report`] where it cannot: a choice that a generic function could not make. The method's name is one
+//! that no trait of the user's has, or that one would answer.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -131,13 +132,13 @@ pub trait Carry {
 
     /// Returns what the function returns.
     #[track_caller]
-    fn finish(&self) -> Self::Output;
+    fn finish_run(&self) -> Self::Output;
 }
 
 impl<T, E: From<RunError>> Carry for Outcome<Result<T, E>> {
     type Output = Result<T, E>;
 
-    fn finish(&self) -> Result<T, E> {
+    fn finish_run(&self) -> Result<T, E> {
         self.take().unwrap_or_else(|error| Err(error.into()))
     }
 }
@@ -149,14 +150,14 @@ pub trait Report {
 
     /// Returns what the function returns, if it was computed.
     #[track_caller]
-    fn finish(&self) -> Self::Output;
+    fn finish_run(&self) -> Self::Output;
 }
 
 impl<T> Report for &Outcome<T> {
     type Output = T;
 
     #[track_caller]
-    fn finish(&self) -> T {
+    fn finish_run(&self) -> T {
         let output = self.take();
         die_if_interrupted(&output);
         match (output, self.kind) {

@@ -245,13 +245,13 @@ fn setters(settings: &Settings) -> TokenStream {
 fn finish(settings: &Settings, output: &ReturnType, run: &TokenStream) -> TokenStream {
     let krate = crate_path(settings);
     if let ReturnType::Default = output {
-        return quote!(#krate::private::Report::finish(&&#run));
+        return quote!(#krate::private::Report::finish_run(&&#run));
     }
     quote! {
         {
             #[allow(unused_imports)]
             use #krate::private::{Carry as _, Report as _};
-            (&#run).finish()
+            (&#run).finish_run()
         }
     }
 }
@@ -302,7 +302,7 @@ fn plain(ident: Ident) -> Pat {
     })
 }
 
-/// A panic in [`finish`] is to point at the caller of the function. Another ABI has no way to pass the place on.
+/// A panic at the end, see [`finish`], is to point at the caller of the function. Another ABI has no way to pass the place on.
 fn track_caller(function: &Function) -> TokenStream {
     let has_it = function
         .attribute(|path| path.is_ident("track_caller"))

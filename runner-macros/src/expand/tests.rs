@@ -79,7 +79,7 @@ fn main_keeps_the_async_fn_inside() {
                 (&::asyncio::private::main(
                     ::asyncio::private::runner().debug(true).shutdown_timeout(::core::time::Duration::new(0u64, 250000000u32)),
                     main()
-                )).finish()
+                )).finish_run()
             }
         }",
     );
@@ -96,7 +96,7 @@ fn a_test_is_marked_last_and_pinned() {
         "#[should_panic] #[::core::prelude::v1::test] fn case() {
             #[allow(clippy::unused_async)]
             async fn case() { x }
-            a::b::private::Report::finish(&&a::b::private::test(
+            a::b::private::Report::finish_run(&&a::b::private::test(
                 a::b::private::test_options().leftovers_error(true),
                 ::core::pin::pin!(case())
             ))
@@ -118,7 +118,7 @@ fn a_test_with_seeds_can_be_started_again() {
                 (&::asyncio::private::test_seeds(
                     ::asyncio::private::test_options().seeds(3),
                     &mut |run| run(::core::pin::pin!(case()))
-                )).finish()
+                )).finish_run()
             }
         }",
     );
@@ -142,7 +142,7 @@ fn any_other_function_becomes_a_block_with_a_pinned_output() {
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let (b, _) = arg2;
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let _unused = arg3;
                     match () { () => { b } }
-                })).finish()
+                })).finish_run()
             }
         }",
     );
