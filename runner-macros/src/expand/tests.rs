@@ -416,6 +416,16 @@ fn every_wrong_function_has_a_message() {
         ("#[derive(Debug)] pub struct S {}", &["not on `struct`"]),
         ("mod m { fn f() {} }", &["not on `mod`"]),
         ("impl S { fn f() {} }", &["not on `impl`"]),
+        ("impl T<fn()> for S {}", &["not on `impl`"]),
+        ("type F = fn() -> u8;", &["not on `type`"]),
+        ("const F: fn() = go;", &["not on `const`"]),
+        ("pub static F: fn() = { go };", &["not on `static`"]),
+        ("extern \"C\" { fn f(); }", &["not on `extern`"]),
+        (
+            "macro_rules! m { () => { fn f() {} } }",
+            &["not on `macro_rules`"],
+        ),
+        ("pub const unsafe extern \"C\" fn go();", &["with a body"]),
         ("async fn go();", &["needs a function with a body"]),
         ("", &["goes on an `async fn`"]),
     ];
