@@ -8,7 +8,7 @@
 //! The rule it keeps: only the user's tokens, `::core`, and the crate's `private` module are named. What is in `private` is a
 //! contract with the runtime; nothing here knows what it does.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
@@ -341,7 +341,7 @@ fn nameable(ty: &Type) -> Option<TokenStream> {
         return Some(quote!(::core::convert::Infallible));
     }
     let known = without_impl(ty.clone()).into_token_stream();
-    (!mentions_impl(known.clone())).then_some(known)
+    (!item::mentions(known.clone(), "impl")).then_some(known)
 }
 
 fn without_impl(ty: Type) -> Type {
@@ -382,14 +382,6 @@ fn arguments_without_impl(segment: &mut PathSegment) {
             *ty = without_impl(ty.clone());
         }
     }
-}
-
-fn mentions_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == "impl",
-        TokenTree::Group(group) => mentions_impl(group.stream()),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
 }
 
 #[cfg(test)]

@@ -187,6 +187,15 @@ fn read_head(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Visibility,
     Ok((attrs, input.parse()?, input.parse()?))
 }
 
+/// Whether a word occurs anywhere in the tokens.
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
 /// A `$body:block` of `macro_rules` arrives inside of an invisible group.
 fn into_body(token: TokenTree) -> Option<Group> {
     let TokenTree::Group(group) = token else {

@@ -395,6 +395,11 @@ fn every_wrong_function_has_a_message() {
             &["C-variadic"],
         ),
         ("async fn main(a: u8) {}", &["`main` takes no arguments"]),
+        ("async fn main(ex: &Executor<'_>) {}", &["`asyncio::spawn`"]),
+        (
+            "async fn main(ex: Rc<LocalExecutor<'_>>) {}",
+            &["`asyncio::spawn`"],
+        ),
         (
             "async fn main<T>() where T: Copy {}",
             &["cannot be generic", "cannot have a `where` clause"],
@@ -439,6 +444,10 @@ fn every_wrong_test_has_a_message() {
     let cases: &[(&str, &[&str])] = &[
         ("fn t() {}", &["missing `async`"]),
         ("async fn t(a: u8) {}", &["a test takes no arguments"]),
+        (
+            "async fn t(ex: Arc<Executor<'_>>) {}",
+            &["`asyncio::spawn`"],
+        ),
         ("async fn t(&self) {}", &["a test is a free function"]),
         ("async fn t<T>() {}", &["a test cannot be generic"]),
         ("async unsafe fn t() {}", &["a test cannot be `unsafe`"]),
