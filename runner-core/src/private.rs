@@ -1,7 +1,8 @@
 //! The names that an expansion of `#[asyncio::main]` and `#[asyncio::test]` may use. Nobody else should.
 //!
-//! An expansion ends in `(&outcome).finish()`. Method resolution then picks [`Carry`] where the function's return type can
-//! hold a [`RunError`], and [`Report`] where it cannot: a choice that a generic function could not make.
+//! An expansion ends in `(&outcome).finish_run()`. Method resolution then picks [`Carry`] where the function's return type can
+//! hold a [`RunError`], and [`Report`] where it cannot: a choice that a generic function could not make. The method's name is one
+//! that no trait of the user's has, or that one would answer.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -16,8 +17,7 @@ use crate::error::RunError;
 use crate::event_loop::EventLoop;
 use crate::runner::{IntoEventLoop, Runner, RunnerBuilder, run_and_close};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM, die_of};
-use crate::testing::BoxedTest;
-pub use crate::testing::{TestOptions, test_options};
+pub use crate::testing::{Run, TestOptions, test_options};
 
 /// Begins the configuration of an entry point's runner.
 pub fn runner() -> RunnerBuilder {
@@ -25,22 +25,20 @@ pub fn runner() -> RunnerBuilder {
 }
 
 /// Makes a factory that is called once into one that could be called again.
-pub fn factory<L: IntoEventLoop>(
-    factory: impl FnOnce() -> L + 'static,
-) -> impl FnMut() -> io::Result<EventLoop> {
+///
+/// In a box: a type that named the factory's would have the compiler report a wrong one twice.
+pub fn factory<L: IntoEventLoop>(factory: impl FnOnce() -> L + 'static) -> Factory {
     let mut factory = Some(factory);
-    move || match factory.take() {
+    Box::new(move || match factory.take() {
         Some(factory) => factory().into_event_loop(),
         None => Err(io::Error::other(
             "the loop factory was used up by the first attempt",
         )),
-    }
+    })
 }
 
-/// Pins a test's future in a box, so that one runner function is compiled per output type and not one per test.
-pub fn boxed<'a, F: Future + 'a>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + 'a>> {
-    Box::pin(future)
-}
+/// What makes the loop.
+pub type Factory = Box<dyn FnMut() -> io::Result<EventLoop>>;
 
 /// Runs the program's `main`.
 #[track_caller]
@@ -82,10 +80,17 @@ pub fn function<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Outp
     Outcome::new(run_and_close(&builder.build(), future), Kind::Function)
 }
 
-/// Runs a test; `make` gives a fresh future for each seed.
+/// Runs a test. Its future is pinned by the expansion, and nothing here is generic over it: whatever were, would be compiled
+/// once per test.
 #[track_caller]
-pub fn test<'a, T>(options: TestOptions, make: impl FnMut() -> BoxedTest<'a, T>) -> Outcome<T> {
-    Outcome::new(crate::testing::test(options, make), Kind::Function)
+pub fn test<T>(options: TestOptions, body: Pin<&mut dyn Future<Output = T>>) -> Outcome<T> {
+    Outcome::new(crate::testing::test(options, body), Kind::Function)
+}
+
+/// Runs a test that is to be run with several seeds; `body` calls what it is given with a fresh future.
+#[track_caller]
+pub fn test_seeds<T>(options: TestOptions, body: &mut dyn FnMut(&mut Run<'_, T>)) -> Outcome<T> {
+    Outcome::new(crate::testing::test_seeds(options, body), Kind::Function)
 }
 
 /// What a run gave, to be turned into the function's return value.
@@ -128,13 +133,13 @@ pub trait Carry {
 
     /// Returns what the function returns.
     #[track_caller]
-    fn finish(&self) -> Self::Output;
+    fn finish_run(&self) -> Self::Output;
 }
 
 impl<T, E: From<RunError>> Carry for Outcome<Result<T, E>> {
     type Output = Result<T, E>;
 
-    fn finish(&self) -> Result<T, E> {
+    fn finish_run(&self) -> Result<T, E> {
         self.take().unwrap_or_else(|error| Err(error.into()))
     }
 }
@@ -146,14 +151,14 @@ pub trait Report {
 
     /// Returns what the function returns, if it was computed.
     #[track_caller]
-    fn finish(&self) -> Self::Output;
+    fn finish_run(&self) -> Self::Output;
 }
 
 impl<T> Report for &Outcome<T> {
     type Output = T;
 
     #[track_caller]
-    fn finish(&self) -> T {
+    fn finish_run(&self) -> T {
         let output = self.take();
         die_if_interrupted(&output);
         match (output, self.kind) {

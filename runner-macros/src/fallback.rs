@@ -33,6 +33,7 @@ pub(crate) fn function(
             // No test, but still a function; the options for tests would not fit it.
             let settings = Settings {
                 crate_path: settings.crate_path.clone(),
+                crate_name: settings.crate_name.clone(),
                 setters: Vec::new(),
             };
             let function = expand::good(Role::Function, &settings, &function);

@@ -476,6 +476,10 @@ impl RunnerBuilder {
 }
 
 /// What a loop factory may return: a loop, or the attempt to make one.
+#[diagnostic::on_unimplemented(
+    message = "a loop factory returns `EventLoop` or `io::Result<EventLoop>`, not `{Self}`",
+    label = "this one returns `{Self}`"
+)]
 pub trait IntoEventLoop {
     /// Returns the loop.
     ///
