@@ -41,6 +41,7 @@ fn attribute(attribute: Attribute, args: TokenStream, item: TokenStream) -> Toke
         Ok(function) => function,
         Err(error) => {
             mistakes.extend([error]);
+            let item = fallback::unreadable(item);
             return quote!(#item #mistakes);
         }
     };

@@ -43,6 +43,26 @@ pub(crate) fn function(
     }
 }
 
+/// What could not be read comes back as it is; a `main` inside of a block, since at the top the compiler would complain about
+/// its `async` as well.
+pub(crate) fn unreadable(item: TokenStream) -> TokenStream {
+    let words: Vec<String> = item
+        .clone()
+        .into_iter()
+        .map(|token| token.to_string())
+        .collect();
+    if !words.windows(2).any(|pair| pair == ["fn", "main"]) {
+        return item;
+    }
+    quote! {
+        fn main() {}
+        #[allow(dead_code)]
+        const _: () = {
+            #item
+        };
+    }
+}
+
 /// The function with our attribute below the one that makes cases of it, which is where it should have been.
 fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
     let krate = expand::crate_path(settings);
