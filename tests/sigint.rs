@@ -1,4 +1,5 @@
-//! Ctrl-C from the first press to the third, and what becomes of SIGINT before, between and after the runs.
+//! Ctrl-C from the first press to the third, and what becomes of SIGINT before, between and after the runs. What it does
+//! while the runner closes is in `closing.rs`.
 //!
 //! Each scenario is a program of its own, in a child process of its own, interrupted at a stated point: most of them twice,
 //! once by Ctrl-C on a terminal and once by a plain signal to a process that writes to pipes. Judged are every line that
@@ -343,14 +344,6 @@ const CASES: &[Case] = &[
         )
     },
     Case {
-        steps: &[Line("ready"), Press, Line("KeyboardInterrupt"), Press],
-        prints: &["ready", "main was released", "KeyboardInterrupt"],
-        ..Case::new(
-            "a press while the close waits for a job that never ends kills",
-            "press_in_endless_job",
-        )
-    },
-    Case {
         steps: &[Line("ready"), Pressed, Press],
         prints: &["ready"],
         notice: false,
@@ -430,12 +423,6 @@ const CASES: &[Case] = &[
         prints: &["ready"],
         notice: false,
         ..Case::new("after the close a press kills", "after_close")
-    },
-    Case {
-        steps: &[Line("leftover cleanup begins"), Press],
-        prints: &["main's value", "leftover cleanup begins"],
-        notice: false,
-        ..Case::new("a press in the close of a finished main kills", "in_close")
     },
     Case {
         prints: &["ready"],
@@ -626,8 +613,8 @@ programs! {
     press_in_sleep press_while_awaiting_child press_while_yielding press_before_first_step press_while_computing
     press_swallowed press_swallowed_for_ever press_swallowed_then_timeout press_with_timeout press_then_cancel
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
-    press_then_partial_line second_press endless_cleanup two_endless_cleanups press_in_endless_job tight_loop
-    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close other_thread
+    press_then_partial_line second_press endless_cleanup two_endless_cleanups tight_loop
+    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close other_thread
     not_asked terminate terminate_endless_cleanup terminate_as_value dispositions foreign_handler late_presses ignored
 }
 
@@ -993,24 +980,6 @@ mod two_endless_cleanups {
     }
 }
 
-mod press_in_endless_job {
-    use super::*;
-
-    pub(super) fn main() {
-        let runner = Runner::new();
-        let outcome = runner.run(async {
-            let job = asyncio::to_thread(|| {
-                println!("ready");
-                block_for_ever()
-            });
-            let _ = finally(job, async || println!("main was released")).await;
-        });
-        println!("{}", outcome.unwrap_err());
-        runner.close().unwrap();
-        println!("closed");
-    }
-}
-
 mod tight_loop {
     #[asyncio::main]
     pub(super) async fn main() {
@@ -1126,19 +1095,6 @@ mod after_close {
         asyncio::run(sleep(A_MOMENT)).unwrap();
         println!("ready");
         block_for_ever()
-    }
-}
-
-mod in_close {
-    use super::*;
-
-    #[asyncio::main]
-    pub(super) async fn main() {
-        drop(asyncio::spawn(finally(sleep(FOREVER), async || {
-            clean_up_for_ever("leftover ").await;
-        })));
-        let_others_begin().await;
-        println!("main's value");
     }
 }
 

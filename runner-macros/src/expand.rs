@@ -223,14 +223,14 @@ fn setters(settings: &Settings) -> TokenStream {
     settings.setters.iter().map(call).collect()
 }
 
-/// The outcome as what the function returns. Which of the two traits answers is a matter of auto-referencing, hence the `&`.
+/// The outcome as what the function returns. Which of the three traits answers is a matter of auto-referencing, hence the `&&`.
 fn finish(settings: &Settings, run: &TokenStream) -> TokenStream {
     let krate = crate_path(settings);
     quote! {
         {
             #[allow(unused_imports)]
-            use #krate::private::{Carry as _, Report as _};
-            (&#run).finish()
+            use #krate::private::{Carry as _, Keep as _, Report as _};
+            (&&#run).finish()
         }
     }
 }

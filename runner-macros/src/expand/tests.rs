@@ -72,8 +72,8 @@ fn main_keeps_the_async_fn_inside() {
             async fn main() -> R { body. }
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::main(
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::main(
                     ::asyncio::private::runner().debug(true).shutdown_timeout(::core::time::Duration::new(0u64, 250000000u32)),
                     main()
                 )).finish()
@@ -95,8 +95,8 @@ fn a_test_is_marked_last_and_can_be_started_again() {
             async fn case() { x }
             {
                 #[allow(unused_imports)]
-                use a::b::private::{Carry as _, Report as _};
-                (&a::b::private::test(
+                use a::b::private::{Carry as _, Keep as _, Report as _};
+                (&&a::b::private::test(
                     a::b::private::test_options().seeds(3).leftovers_error(true),
                     || a::b::private::boxed(case())
                 )).finish()
@@ -116,8 +116,8 @@ fn any_other_function_becomes_a_block_with_a_pinned_output() {
         "#[track_caller] fn go(&self, a: u8, arg2: (u8, u8), arg3: u8) -> Result<impl Sized, E> {
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
                     if false { return (|| -> Result<_, E> { ::core::unreachable!() })(); }
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let a = a;
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let (b, _) = arg2;

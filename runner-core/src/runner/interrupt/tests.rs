@@ -98,7 +98,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Arms on this thread, main or not; `None` where the tests themselves were started with SIGINT ignored.
 fn begin_here(target: Arc<dyn Interruptible>) -> Option<Armed> {
-    match begin(target, &[SIGINT]) {
+    match begin(target, &[SIGINT], Word::next_run) {
         Ok(armed) => Some(armed),
         Err(NotArmed::NotFree) => None,
         Err(error) => panic!("{error:?}"),
@@ -157,7 +157,7 @@ fn the_first_to_arm_wins() {
         return;
     };
     assert!(matches!(
-        begin(Bell::new(), &[SIGINT]),
+        begin(Bell::new(), &[SIGINT], Word::next_run),
         Err(NotArmed::Taken)
     ));
     drop(first);
