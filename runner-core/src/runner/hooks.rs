@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use super::program::Program;
 use crate::context::{Context, copy_context};
-use crate::event_loop::running_loop;
+use crate::event_loop::{EventLoop, running_loop};
 use crate::exception::ExceptionContext;
 
 /// A hook that waits for the end.
@@ -82,19 +82,24 @@ where
         location: Location::caller(),
     };
     if let Err(late) = program.hooks.push(hook) {
-        event_loop.call_exception_handler(unrun(&late, "it came after the last of them had run"));
-        event_loop.core().scheduler.exceptions.drop_left_over(late);
+        give_up(&event_loop, late, "it came after the last of them had run");
     }
 }
 
-/// The report about a hook that will not run.
-pub(super) fn unrun(hook: &Hook, why: &str) -> ExceptionContext {
-    let location = hook.location;
+/// A report about the hook that was registered there.
+pub(super) fn report(location: &'static Location<'static>, what: &str) -> ExceptionContext {
     ExceptionContext::new(format!(
-        "the exit hook registered at {}:{} was not run: {why}",
+        "the exit hook registered at {}:{} {what}",
         location.file(),
         location.line()
     ))
+}
+
+/// Reports and drops a hook that will not run.
+fn give_up(event_loop: &EventLoop, hook: Hook, why: &str) {
+    let report = report(hook.location, &format!("was not run: {why}"));
+    event_loop.call_exception_handler(report);
+    event_loop.core().scheduler.exceptions.drop_left_over(hook);
 }
 
 impl ExitHooks {
@@ -115,11 +120,11 @@ impl ExitHooks {
         self.waiting.borrow_mut().pop()
     }
 
-    /// Takes no more, and gives back those that were not run, latest first.
-    pub(super) fn end(&self) -> Vec<Hook> {
+    /// Takes no more, and gives up those that were not run.
+    pub(super) fn give_up(&self, event_loop: &EventLoop, why: &str) {
         self.over.set(true);
-        let mut left = self.waiting.take();
-        left.reverse();
-        left
+        while let Some(hook) = self.pop() {
+            give_up(event_loop, hook, why);
+        }
     }
 }

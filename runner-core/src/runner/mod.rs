@@ -473,6 +473,8 @@ impl Drop for Runner {
         if let (Ok(Err(RunError::Nested)), State::Initialized(live)) =
             (closed, &*self.state.borrow())
         {
+            let why = "the runner was dropped inside of another running loop";
+            live.program.hooks.give_up(&live.event_loop, why);
             let _ = live.event_loop.close();
             live.program.leave();
         }

@@ -13,11 +13,10 @@ use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::closing::Closing;
-use super::hooks::{ExitHooks, Hook, unrun};
+use super::hooks::{self, ExitHooks, Hook};
 use super::report::{AbandonedJob, ShutdownReport, Survivor};
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
-use crate::exception::ExceptionContext;
 use crate::task::cell::TaskOptions;
 use crate::task::{Task, TaskRef};
 
@@ -67,7 +66,7 @@ pub(super) fn shut_down(
         shutdown.attempt(Shutdown::end_tasks);
         shutdown.note_survivors();
     }
-    shutdown.give_up_exit_hooks();
+    hooks.give_up(event_loop, "the loop cannot run any more");
     let Shutdown {
         mut report,
         failure,
@@ -242,7 +241,7 @@ impl Shutdown<'_> {
 
     /// Runs the exit hooks, and ends what they have spawned, until neither is left.
     fn run_exit_hooks(&mut self) -> Result<(), RunError> {
-        while self.failure.is_none() {
+        while self.failure.is_none() && !self.event_loop.is_closed() {
             let Some(hook) = self.hooks.pop() else { break };
             self.run_exit_hook(hook)?;
             if self.hooks.is_empty() {
@@ -271,31 +270,9 @@ impl Shutdown<'_> {
             // A panic was reported when it happened.
             Ok(Some(_)) => return Ok(()),
         };
-        self.report_hook(location, what);
-        outcome.map(drop)
-    }
-
-    fn report_hook(&self, location: &'static Location<'static>, what: &str) {
-        let text = format!(
-            "the exit hook registered at {}:{} {what}",
-            location.file(),
-            location.line()
-        );
         self.event_loop
-            .call_exception_handler(ExceptionContext::new(text));
-    }
-
-    /// Reports those that could not be run because the loop cannot wait any more.
-    fn give_up_exit_hooks(&mut self) {
-        for hook in self.hooks.end() {
-            let report = unrun(&hook, "the loop cannot run any more");
-            self.event_loop.call_exception_handler(report);
-            self.event_loop
-                .core()
-                .scheduler
-                .exceptions
-                .drop_left_over(hook);
-        }
+            .call_exception_handler(hooks::report(location, what));
+        outcome.map(drop)
     }
 
     // ----- async generators and the executor -----
