@@ -118,6 +118,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::Survivor,
         asyncio::AbandonedJob,
         asyncio::RunnerState,
+        asyncio::DetachedPanic,
         // Plain data.
         asyncio::YieldNow,
         Events,
@@ -175,6 +176,7 @@ ShutdownReport: Send Sync Unpin
 Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
 RunnerState: Send Sync Unpin Clone Copy
+DetachedPanic: Send Sync Unpin Clone Copy
 YieldNow: Send Sync Unpin
 Events: Send Sync Unpin
 Interest: Send Sync Unpin Clone Copy

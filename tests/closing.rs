@@ -505,6 +505,12 @@ fn main() -> ExitCode {
         "a press in the close gives it one second, neither more nor less",
         a_press_gives_one_second,
     ));
+    for sink in [Sink::Broken, Sink::Full, Sink::Closed] {
+        tests.push(Test::new(
+            format!("a hurried close whose stderr is {sink:?} ends as any other"),
+            move || a_hurried_close_without_stderr(sink),
+        ));
+    }
     for sink in [Sink::Broken, Sink::Full] {
         tests.push(Test::new(
             format!("exit hooks run whole while stdout is {sink:?}"),
@@ -515,11 +521,13 @@ fn main() -> ExitCode {
 }
 
 fn the_first_press_says_what_the_next_one_does() {
-    let finished = Setup::new(scenario("short_close"))
-        .on_terminal()
-        .start()
-        .finish();
-    finished.died_of(SIGINT);
+    let mut child = Setup::new(scenario("endless_close")).on_terminal().start();
+    child.wait_for_line("leftover cleanup begins");
+    child.press_ctrl_c();
+    child.wait_for_line(NOTICE);
+    child.press_ctrl_c();
+    let finished = child.finish();
+    finished.died_of(SIGINT).never_said(TIME_IS_OVER);
     assert_eq!(finished.stderr, format!("\n{NOTICE}\n"));
 }
 
@@ -531,6 +539,16 @@ fn a_press_gives_one_second() {
     let taken = finished.since_press.expect("pressed");
     // The rest is for the machine.
     assert!((HURRIED..5 * HURRIED).contains(&taken), "{finished:?}");
+}
+
+fn a_hurried_close_without_stderr(sink: Sink) {
+    let mut child = Setup::new(scenario("endless_close"))
+        .stderr_to(sink)
+        .start();
+    child.wait_for_line("leftover cleanup begins");
+    child.press_ctrl_c();
+    child.wait_for_line("hook");
+    child.finish().died_of(SIGINT);
 }
 
 /// `println!` panics; that is reported, and the next hook runs.

@@ -577,6 +577,13 @@ fn an_exit_is_for_the_loop_that_runs_on_the_thread() {
     assert!(first.close().is_ok() && second.close().is_ok());
 }
 
+#[asyncio::test(virtual_time)]
+#[should_panic(expected = "the program asked to exit with status 3")]
+async fn an_exit_fails_a_test() {
+    asyncio::exit(3);
+    sleep(FOREVER).await;
+}
+
 // ----- panics of detached tasks
 
 #[test]

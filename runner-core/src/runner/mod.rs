@@ -68,20 +68,23 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, RunError> {
 /// Runs and closes; on a panic the runner's destructor closes.
 #[track_caller]
 pub(crate) fn run_and_close<F: Future>(runner: &Runner, future: F) -> Ended<F::Output> {
+    let live = match runner.initialize() {
+        Ok(live) => live,
+        Err(error) => return Ended::new(Err(error)),
+    };
     // One stretch for other threads' requests to exit: none falls between the run and the close.
-    let _underway = runner.initialize().map(|live| live.program.begin());
+    let _underway = live.program.begin();
     runner.closes_next.set(true);
     let mut ended = if is_large::<F>() {
         runner.run_at(None, Location::caller(), Box::pin(future))
     } else {
         runner.run_at(None, Location::caller(), future)
     };
-    let event_loop = runner.event_loop();
     let closed = runner.close_live();
-    if let (Err(error), Ok(event_loop)) = (closed.report, event_loop) {
+    if let Err(error) = closed.report {
         // The result of the run is the caller's; this is what is left to say.
         let context = ExceptionContext::new("closing the runner failed").with_error(error);
-        event_loop.call_exception_handler(context);
+        live.event_loop.call_exception_handler(context);
     }
     ended.followed_by(closed.ending);
     ended
