@@ -216,8 +216,11 @@ impl Shutdown<'_> {
         self.asked.len() > known
     }
 
-    /// Names the tasks that are left after their time; each once.
+    /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
     fn note_survivors(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
         let known = self.report.survivors.len();
         let now = self.event_loop.time();
         for task in self.event_loop.all_tasks() {
