@@ -98,3 +98,69 @@ pub(super) fn latest(
         (None, exit) => exit.map(|exit| RunError::Exit(exit.code)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RunError::{Exit as Exited, KeyboardInterrupt, Stopped, Terminated};
+
+    /// What a run and a close come to together, as text.
+    fn together(output: Result<u32, RunError>, ending: Option<RunError>) -> String {
+        let mut ended = Ended::new(output);
+        ended.followed_by(ending);
+        format!("{:?} instead: {:?}", ended.output, ended.instead)
+    }
+
+    #[test]
+    fn an_error_is_never_lost_and_of_requests_the_last_one_counts() {
+        for (run, close, both) in [
+            (Ok(7), None, "Ok(7) instead: None"),
+            (Ok(7), Some(Terminated), "Ok(7) instead: Some(Terminated)"),
+            (Ok(7), Some(Exited(3)), "Ok(7) instead: Some(Exit(3))"),
+            (
+                Err(Stopped),
+                Some(KeyboardInterrupt),
+                "Err(Stopped) instead: None",
+            ),
+            (Err(Stopped), Some(Exited(0)), "Err(Stopped) instead: None"),
+            (
+                Err(Terminated),
+                Some(KeyboardInterrupt),
+                "Err(Terminated) instead: None",
+            ),
+            (
+                Err(Terminated),
+                Some(Exited(3)),
+                "Err(Exit(3)) instead: None",
+            ),
+            (
+                Err(Exited(3)),
+                Some(KeyboardInterrupt),
+                "Err(KeyboardInterrupt) instead: None",
+            ),
+            (
+                Err(Exited(3)),
+                Some(Exited(0)),
+                "Err(Exit(3)) instead: None",
+            ),
+            (
+                Err(Exited(0)),
+                Some(Exited(4)),
+                "Err(Exit(4)) instead: None",
+            ),
+        ] {
+            assert_eq!(together(run, close), both);
+        }
+    }
+
+    #[test]
+    fn of_a_press_and_an_exit_the_later_one_counts() {
+        let exit = |presses| Some(Exit { code: 3, presses });
+        let latest = |interruption, exit| format!("{:?}", latest(interruption, exit));
+        assert_eq!(latest(None, None), "None");
+        assert_eq!(latest(None, exit(0)), "Some(Exit(3))");
+        assert_eq!(latest(Some((Terminated, 1)), None), "Some(Terminated)");
+        assert_eq!(latest(Some((Terminated, 1)), exit(1)), "Some(Exit(3))");
+        assert_eq!(latest(Some((Terminated, 2)), exit(1)), "Some(Terminated)");
+    }
+}
