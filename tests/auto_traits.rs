@@ -102,6 +102,9 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::StopToken,
         asyncio::RunningJob,
         asyncio::ExecutorReport,
+        // Listeners know no loop.
+        asyncio::signal::Listener,
+        asyncio::signal::Once,
         // Variables are statics.
         asyncio::ContextVar<String>,
         asyncio::Token<String>,
@@ -162,6 +165,8 @@ Job<u32>: Send Sync Unpin
 StopToken: Send Sync Unpin Clone
 RunningJob: Send Sync Unpin Clone
 ExecutorReport: Send Sync Unpin Clone
+signal::Listener: Send Sync Unpin
+signal::Once: Send Sync Unpin
 ContextVar<String>: Send Sync Unpin
 Token<String>: Send Sync Unpin
 RunError: Send Sync Unpin

@@ -23,7 +23,7 @@ pub enum CancelReason {
     User,
     /// Ctrl-C.
     Interrupt,
-    /// The operating system asked the program to end (SIGTERM on Unix).
+    /// The operating system asked the program to end (SIGTERM on Unix, or SIGHUP, where the runner handles it).
     Terminate,
     /// A `timeout` around the code ran out.
     Deadline,
@@ -161,6 +161,8 @@ pub enum RunError {
     Terminated,
     /// The program asked to end with this status; see [`exit`](crate::exit).
     Exit(u8),
+    /// The terminal is gone, or somebody sent SIGHUP as if it were.
+    HungUp,
     /// `stop` was called before the future was done.
     Stopped,
     /// The loop belongs to the process that forked this one.
@@ -172,8 +174,8 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Returns the shell's convention for this outcome: 130 for an interrupt, 143 for a termination, else 1; for
-    /// [`RunError::Exit`] its status.
+    /// Returns the shell's convention for this outcome: 130 for an interrupt, 143 for a termination, 129 for a lost terminal,
+    /// else 1; for [`RunError::Exit`] its status.
     ///
     /// # Examples
     ///
@@ -187,13 +189,17 @@ impl RunError {
             RunError::KeyboardInterrupt => ExitCode::from(130),
             RunError::Terminated => ExitCode::from(143),
             RunError::Exit(code) => ExitCode::from(*code),
+            RunError::HungUp => ExitCode::from(129),
             _ => ExitCode::FAILURE,
         }
     }
 
-    /// Returns `true` if Ctrl-C or a termination request ended the run.
+    /// Returns `true` if Ctrl-C or another request to stop, by a signal, ended the run.
     pub fn is_interrupt(&self) -> bool {
-        matches!(self, RunError::KeyboardInterrupt | RunError::Terminated)
+        matches!(
+            self,
+            RunError::KeyboardInterrupt | RunError::Terminated | RunError::HungUp
+        )
     }
 }
 
@@ -211,6 +217,7 @@ impl fmt::Display for RunError {
             RunError::KeyboardInterrupt => f.write_str("KeyboardInterrupt"),
             RunError::Terminated => f.write_str("terminated by a signal"),
             RunError::Exit(code) => write!(f, "the program asked to exit with status {code}"),
+            RunError::HungUp => f.write_str("hung up by a signal"),
             RunError::Stopped => f.write_str("Event loop stopped before Future completed."),
             RunError::Forked => f.write_str(
                 "the event loop belongs to the process that forked this one; create a new runner in the child",

@@ -21,6 +21,8 @@ mod task;
 mod event_loop;
 
 pub mod io;
+#[cfg(unix)]
+pub mod signal;
 mod sleep;
 
 mod cancel;

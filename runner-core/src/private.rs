@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::error::RunError;
 use crate::event_loop::EventLoop;
 use crate::runner::{Ended, IntoEventLoop, Runner, RunnerBuilder, run_and_close};
-use crate::signals::{SIGINT, SIGTERM, die_of};
+use crate::signals::{SIGHUP, SIGINT, SIGTERM, die_of};
 use crate::testing::BoxedTest;
 pub use crate::testing::{TestOptions, test_options};
 
@@ -55,6 +55,7 @@ fn end_as_asked(error: &RunError) {
     let signal = match error {
         RunError::KeyboardInterrupt => SIGINT,
         RunError::Terminated => SIGTERM,
+        RunError::HungUp => SIGHUP,
         RunError::Exit(code) => std::process::exit(i32::from(*code)),
         _ => return,
     };

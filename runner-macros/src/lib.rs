@@ -37,6 +37,7 @@ use proc_macro::TokenStream;
 /// * `debug`, or `debug = <bool>`: asyncio's debug mode.
 /// * `loop_factory = <path or closure>`: makes the event loop, `FnOnce() -> EventLoop` or `io::Result<EventLoop>`.
 /// * `terminate`, or `terminate = <bool>`: SIGTERM stops the program the way Ctrl-C does.
+/// * `hangup`, or `hangup = <bool>`: the loss of the terminal (SIGHUP) does so as well.
 /// * `shutdown_timeout = <Duration>`: one budget for the whole orderly shutdown.
 /// * `crate = <path>`: where the `asyncio` crate is, if it was renamed or re-exported.
 ///

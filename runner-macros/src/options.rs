@@ -86,6 +86,11 @@ pub(crate) const OPTIONS: &[Spec] = &[
         on: MAIN,
     },
     Spec {
+        name: "hangup",
+        wants: Wants::Flag,
+        on: MAIN,
+    },
+    Spec {
         name: "shutdown_timeout",
         wants: Wants::Duration,
         on: BOTH,

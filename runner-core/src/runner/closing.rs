@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::rc::Rc;
 
 use super::interrupt::{self, Armed, Presses};
-use super::ladder::{attention, interruption, wanted};
+use super::ladder::{attention, interruption};
 use crate::error::RunError;
 use crate::event_loop::EventLoop;
 
@@ -42,7 +42,10 @@ impl Closing {
 
     /// From now on a press hurries the close, if signals are this runner's to handle. Where they are not, or cannot be, a
     /// signal does what it did before. They may be `inherited` from the run.
-    pub(super) fn arm(&self, terminate: bool, inherited: Option<Armed>) {
+    pub(super) fn arm(&self, wanted: &[i32], inherited: Option<Armed>) {
+        if wanted.is_empty() {
+            return;
+        }
         let Some(attention) = attention(&self.event_loop) else {
             return;
         };
@@ -52,9 +55,8 @@ impl Closing {
         self.event_loop
             .core()
             .set_on_interrupt(Some(Rc::new(react)));
-        let armed = inherited.or_else(|| {
-            interrupt::try_arm_close(attention, wanted(terminate), self.state.before).ok()
-        });
+        let armed = inherited
+            .or_else(|| interrupt::try_arm_close(attention, wanted, self.state.before).ok());
         *self.state.armed.borrow_mut() = armed;
     }
 

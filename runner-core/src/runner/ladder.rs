@@ -21,7 +21,7 @@ use crate::error::{CancelReason, RunError};
 use crate::event_loop::EventLoop;
 use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::inbox::Inbox;
-use crate::signals::{SIGINT, SIGTERM};
+use crate::signals::{SIGHUP, SIGTERM};
 use crate::task::scheduler::Mail;
 use crate::task::{TaskRef, is_cancel_pending};
 
@@ -66,19 +66,11 @@ pub(super) fn attention(event_loop: &EventLoop) -> Option<Arc<dyn Interruptible>
     }))
 }
 
-/// The signals that are presses.
-pub(super) fn wanted(terminate: bool) -> &'static [i32] {
-    if terminate {
-        &[SIGINT, SIGTERM]
-    } else {
-        &[SIGINT]
-    }
-}
-
 /// What a run or a close gives that was ended by that signal.
 pub(super) fn interruption(signal: Option<i32>) -> RunError {
     match signal {
         Some(SIGTERM) => RunError::Terminated,
+        Some(SIGHUP) => RunError::HungUp,
         _ => RunError::KeyboardInterrupt,
     }
 }
@@ -98,8 +90,11 @@ impl Ladder {
         }
     }
 
-    /// From now on a press cancels `main`, if signals are this runner's to handle.
-    pub(super) fn arm(&self, main: &TaskRef, terminate: bool) {
+    /// From now on a press by one of the `wanted` signals cancels `main`, if they are this runner's to handle.
+    pub(super) fn arm(&self, main: &TaskRef, wanted: &[i32]) {
+        if wanted.is_empty() {
+            return;
+        }
         let Some(attention) = attention(&self.event_loop) else {
             return;
         };
@@ -109,7 +104,7 @@ impl Ladder {
         self.event_loop
             .core()
             .set_on_interrupt(Some(Rc::new(react)));
-        match interrupt::try_arm(attention, wanted(terminate)) {
+        match interrupt::try_arm(attention, wanted) {
             Ok(armed) => *self.run.armed.borrow_mut() = Some((armed, main.clone())),
             Err(NotArmed::NoThread(error)) => report_deafness(error),
             // Not ours to handle: another thread, another runner, or the program itself does.
@@ -232,10 +227,9 @@ fn report_deafness(error: std::io::Error) {
 }
 
 fn reason(armed: &Armed) -> CancelReason {
-    if armed.signal() == Some(SIGTERM) {
-        CancelReason::Terminate
-    } else {
-        CancelReason::Interrupt
+    match armed.signal() {
+        Some(SIGTERM | SIGHUP) => CancelReason::Terminate,
+        _ => CancelReason::Interrupt,
     }
 }
 

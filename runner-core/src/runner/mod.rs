@@ -36,6 +36,7 @@ use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
+use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::TaskOptions;
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
@@ -140,6 +141,7 @@ struct Options {
     loop_factory: RefCell<Option<LoopFactory>>,
     interrupt: bool,
     terminate: bool,
+    hangup: bool,
     shutdown_timeout: Option<Duration>,
     detached_panic: DetachedPanic,
 }
@@ -153,6 +155,19 @@ pub enum DetachedPanic {
     Report,
     /// It is reported, the main task is cancelled, and the run goes on with the panic once that has ended.
     Stop,
+}
+
+impl Options {
+    /// The signals that are presses of the ladder.
+    fn presses(&self) -> Vec<i32> {
+        let asked = [
+            (self.interrupt, SIGINT),
+            (self.terminate, SIGTERM),
+            (self.hangup, SIGHUP),
+        ];
+        let wanted = asked.into_iter().filter(|(is_wanted, _)| *is_wanted);
+        wanted.map(|(_, signal)| signal).collect()
+    }
 }
 
 type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
@@ -196,6 +211,7 @@ impl Runner {
                 loop_factory: RefCell::new(None),
                 interrupt: true,
                 terminate: false,
+                hangup: false,
                 shutdown_timeout: None,
                 detached_panic: DetachedPanic::Report,
             },
@@ -214,7 +230,7 @@ impl Runner {
     /// [`RunError::Nested`] inside of a running loop and [`RunError::Closed`] after [`close`](Runner::close), both before
     /// anything is done and with the future dropped unpolled; [`RunError::EventLoop`] if the loop could not be made (the
     /// next call tries again) or broke; [`RunError::Cancelled`], [`RunError::KeyboardInterrupt`],
-    /// [`RunError::Terminated`], [`RunError::Exit`] and [`RunError::Stopped`] for what they say.
+    /// [`RunError::Terminated`], [`RunError::HungUp`], [`RunError::Exit`] and [`RunError::Stopped`] for what they say.
     ///
     /// # Panics
     ///
@@ -286,9 +302,7 @@ impl Runner {
             ladder.guard(future),
             |main| {
                 program.begin_run(main);
-                if self.options.interrupt {
-                    ladder.arm(main, self.options.terminate);
-                }
+                ladder.arm(main, &self.options.presses());
                 Ok(())
             },
             |_main| ladder.is_abandoned(),
@@ -407,9 +421,7 @@ impl Runner {
         }
         let _underway = live.program.begin();
         let closing = Closing::new(&live.event_loop, self.presses.get());
-        if self.options.interrupt {
-            closing.arm(self.options.terminate, self.armed.take());
-        }
+        closing.arm(&self.options.presses(), self.armed.take());
         let timeout = self.options.shutdown_timeout;
         let report = shutdown::shut_down(&live.event_loop, &live.program.hooks, &closing, timeout);
         live.program.leave();
@@ -535,7 +547,8 @@ impl RunnerBuilder {
         self
     }
 
-    /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`.
+    /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`. The other signals have
+    /// switches of their own.
     pub fn interrupt(mut self, interrupt: bool) -> RunnerBuilder {
         self.options.interrupt = interrupt;
         self
@@ -544,6 +557,33 @@ impl RunnerBuilder {
     /// Says whether the system's request to end the program (SIGTERM) is treated like Ctrl-C.
     pub fn terminate(mut self, terminate: bool) -> RunnerBuilder {
         self.options.terminate = terminate;
+        self
+    }
+
+    /// Says whether the loss of the terminal (SIGHUP) is treated like Ctrl-C.
+    ///
+    /// Without it the process dies at once when its terminal is closed, as any program does. Under `nohup`, SIGHUP stays
+    /// ignored. A service that reads its configuration again at SIGHUP wants [`signal::hangup`](crate::signal::hangup)
+    /// instead.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// # use std::{process::Command, time::Duration};
+    /// # fn hang_up() { Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap(); }
+    /// let runner = asyncio::Runner::builder().terminate(true).hangup(true).build();
+    /// # if cfg!(target_os = "linux") {
+    /// let outcome = runner.run(async {
+    /// #   asyncio::running_loop().call_soon(hang_up);
+    ///     let session = asyncio::sleep(Duration::from_secs(3600));
+    ///     asyncio::finally(session, async || println!("saved")).await;
+    /// });
+    /// assert!(matches!(outcome, Err(asyncio::RunError::HungUp)));
+    /// # }
+    /// ```
+    pub fn hangup(mut self, hangup: bool) -> RunnerBuilder {
+        self.options.hangup = hangup;
         self
     }
 
