@@ -447,6 +447,17 @@ const CASES: &[Case] = &[
         ..Case::new("after the close a press kills", "after_close")
     },
     Case {
+        by: By::Signal,
+        steps: &[Line("generator cleanup begins"), Press],
+        prints: &["main's value", "generator cleanup begins"],
+        notice: false,
+        lives: (Duration::from_secs(1), Duration::from_secs(6)),
+        ..Case::new(
+            "a press in the close of an async generator hurries it",
+            "in_close_of_generator",
+        )
+    },
+    Case {
         prints: &["ready"],
         notice: false,
         ..Case::new(
@@ -897,7 +908,7 @@ programs! {
     press_swallowed press_swallowed_for_ever press_swallowed_then_timeout press_with_timeout press_then_cancel
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
     press_then_partial_line second_press endless_cleanup two_endless_cleanups tight_loop
-    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close other_thread
+    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close_of_generator other_thread
     not_asked terminate terminate_endless_cleanup terminate_as_value terminate_only
     hangup hangup_endless_cleanup hangup_as_value dispositions foreign_handler late_presses ignored listener_in_run listener_before_run
     callback_before_run listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
@@ -1401,6 +1412,25 @@ mod after_close {
         asyncio::run(sleep(A_MOMENT)).unwrap();
         println!("ready");
         block_for_ever()
+    }
+}
+
+mod in_close_of_generator {
+    use super::*;
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let mut generator = asyncio::generator(async |values| {
+            let emitting = async {
+                values.emit(1).await;
+                values.emit(2).await;
+            };
+            finally(emitting, async || clean_up_for_ever("generator ").await).await;
+        });
+        assert_eq!(generator.next().await, Some(1));
+        // Kept from closing itself earlier.
+        std::mem::forget(generator);
+        println!("main's value");
     }
 }
 
