@@ -908,10 +908,11 @@ programs! {
     press_swallowed press_swallowed_for_ever press_swallowed_then_timeout press_with_timeout press_then_cancel
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
     press_then_partial_line second_press endless_cleanup two_endless_cleanups tight_loop
-    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close_of_generator other_thread
-    not_asked terminate terminate_endless_cleanup terminate_as_value terminate_only
-    hangup hangup_endless_cleanup hangup_as_value dispositions foreign_handler late_presses ignored listener_in_run listener_before_run
-    callback_before_run listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
+    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run
+    between_runs after_close in_close_of_generator other_thread not_asked terminate
+    terminate_endless_cleanup terminate_as_value terminate_only hangup hangup_endless_cleanup hangup_as_value
+    dispositions foreign_handler late_presses ignored listener_in_run listener_before_run callback_before_run
+    listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
     foreign_handler_over_listener listener_over_ignored
 }
 

@@ -1,5 +1,5 @@
-//! `asyncio::signal`: many listeners, told of every signal since they were made. What it has to do with Ctrl-C's ladder is in
-//! `sigint.rs`.
+//! `asyncio::signal`: many listeners, told of every signal since they were made. What it has to do with Ctrl-C's ladder is
+//! in `sigint.rs`.
 #![cfg(unix)]
 
 use std::cell::Cell;
@@ -54,8 +54,8 @@ async fn send_and_wait(witness: &mut Listener) {
     witness.recv().await.unwrap();
 }
 
-/// The same, and lets the loop run the callbacks, which are in its inbox when the witness is told: one turn to take them out,
-/// and one to run them.
+/// The same, and lets the loop run the callbacks, which are in its inbox when the witness is told: one turn to take them
+/// out, and one to run them.
 async fn send_and_wait_for_callbacks(witness: &mut Listener) {
     send_and_wait(witness).await;
     asyncio::yield_now().await;

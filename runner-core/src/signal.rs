@@ -170,12 +170,12 @@ pub fn signal(number: i32) -> Listener {
 ///   of them are told.
 /// * With the last one the signal does what it did before: it is the runner's again, or has the handler that the program
 ///   had installed by other means, or is ignored as it was.
-/// * In the order of calls, not of polls: a listener that exists before a child process is started misses nothing from it.
+/// * It listens from the call on, not from the first poll: made before a child process is started, it misses nothing from it.
 ///
 /// # Errors
 ///
-/// Awaiting it, [`recv`](Listener::recv), [`check`](Listener::check) and the stream give the same error if there is nothing to
-/// listen to: there is no such signal, it cannot be caught (SIGKILL, SIGSTOP) or means that the program is broken (SIGSEGV
+/// Awaiting it, [`recv`](Listener::recv), [`check`](Listener::check) and the stream give the same error if there is nothing
+/// to listen to: there is no such signal, it cannot be caught (SIGKILL, SIGSTOP) or means that the program is broken (SIGSEGV
 /// and the like), both [`InvalidInput`](io::ErrorKind::InvalidInput); or the thread that listens cannot be started. The
 /// stream gives it once and is then at its end.
 ///
