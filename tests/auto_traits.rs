@@ -130,6 +130,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::AbandonedJob,
         asyncio::RunnerState,
         asyncio::ReturnWhen,
+        asyncio::DetachedPanic,
         // Plain data.
         asyncio::YieldNow,
         Events,
@@ -198,6 +199,7 @@ Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
 RunnerState: Send Sync Unpin Clone Copy
 ReturnWhen: Send Sync Unpin Clone Copy
+DetachedPanic: Send Sync Unpin Clone Copy
 YieldNow: Send Sync Unpin
 Events: Send Sync Unpin
 Interest: Send Sync Unpin Clone Copy

@@ -83,6 +83,11 @@ fn a_runner_does_what_the_contract_says() {
     assert_eq!(runner.state(), RunnerState::Closed);
     assert!(matches!(runner.run(async {}), Err(RunError::Closed)));
     assert_eq!(RunError::Closed.exit_code(), ExitCode::FAILURE);
+    let exited = asyncio::run(async {
+        asyncio::at_exit(async { asyncio::sleep(Duration::ZERO).await });
+        asyncio::exit(3);
+    });
+    assert_eq!(exited.unwrap_err().exit_code(), ExitCode::from(3));
     drop(Runner::new());
 }
 

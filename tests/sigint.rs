@@ -1,4 +1,5 @@
-//! Ctrl-C from the first press to the third, and what becomes of SIGINT before, between and after the runs.
+//! Ctrl-C from the first press to the third, and what becomes of SIGINT before, between and after the runs. What it does
+//! while the runner closes is in `closing.rs`.
 //!
 //! Each scenario is a program of its own, in a child process of its own, interrupted at a stated point: most of them twice,
 //! once by Ctrl-C on a terminal and once by a plain signal to a process that writes to pipes. Judged are every line that
@@ -365,14 +366,6 @@ const CASES: &[Case] = &[
         )
     },
     Case {
-        steps: &[Line("ready"), Press, Line("KeyboardInterrupt"), Press],
-        prints: &["ready", "main was released", "KeyboardInterrupt"],
-        ..Case::new(
-            "a press while the close waits for a job that never ends kills",
-            "press_in_endless_job",
-        )
-    },
-    Case {
         steps: &[Line("ready"), Pressed, Press],
         prints: &["ready"],
         notice: false,
@@ -454,27 +447,14 @@ const CASES: &[Case] = &[
         ..Case::new("after the close a press kills", "after_close")
     },
     Case {
-        steps: &[Line("leftover cleanup begins"), Press],
-        prints: &["main's value", "leftover cleanup begins"],
-        notice: false,
-        ..Case::new("a press in the close of a finished main kills", "in_close")
-    },
-    Case {
+        by: By::Signal,
         steps: &[Line("generator cleanup begins"), Press],
         prints: &["main's value", "generator cleanup begins"],
         notice: false,
+        lives: (Duration::from_secs(1), Duration::from_secs(6)),
         ..Case::new(
-            "a press in the close of an async generator kills",
+            "a press in the close of an async generator hurries it",
             "in_close_of_generator",
-        )
-    },
-    Case {
-        steps: &[Line("the job was told to stop"), Press],
-        prints: &["main's value", "the job was told to stop"],
-        notice: false,
-        ..Case::new(
-            "a press while the close of a finished main waits for a job kills",
-            "in_close_of_executor",
         )
     },
     Case {
@@ -927,9 +907,9 @@ programs! {
     press_in_sleep press_while_awaiting_child press_while_yielding press_before_first_step press_while_computing
     press_swallowed press_swallowed_for_ever press_swallowed_then_timeout press_with_timeout press_then_cancel
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
-    press_then_partial_line second_press endless_cleanup two_endless_cleanups press_in_endless_job tight_loop
+    press_then_partial_line second_press endless_cleanup two_endless_cleanups tight_loop
     tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run
-    between_runs after_close in_close in_close_of_generator in_close_of_executor other_thread not_asked terminate
+    between_runs after_close in_close_of_generator other_thread not_asked terminate
     terminate_endless_cleanup terminate_as_value terminate_only hangup hangup_endless_cleanup hangup_as_value
     dispositions foreign_handler late_presses ignored listener_in_run listener_before_run callback_before_run
     listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
@@ -1318,24 +1298,6 @@ mod two_endless_cleanups {
     }
 }
 
-mod press_in_endless_job {
-    use super::*;
-
-    pub(super) fn main() {
-        let runner = Runner::new();
-        let outcome = runner.run(async {
-            let job = asyncio::to_thread(|| {
-                println!("ready");
-                block_for_ever()
-            });
-            let _ = finally(job, async || println!("main was released")).await;
-        });
-        println!("{}", outcome.unwrap_err());
-        runner.close().unwrap();
-        println!("closed");
-    }
-}
-
 mod tight_loop {
     #[asyncio::main]
     pub(super) async fn main() {
@@ -1454,19 +1416,6 @@ mod after_close {
     }
 }
 
-mod in_close {
-    use super::*;
-
-    #[asyncio::main]
-    pub(super) async fn main() {
-        drop(asyncio::spawn(finally(sleep(FOREVER), async || {
-            clean_up_for_ever("leftover ").await;
-        })));
-        let_others_begin().await;
-        println!("main's value");
-    }
-}
-
 mod in_close_of_generator {
     use super::*;
 
@@ -1482,25 +1431,6 @@ mod in_close_of_generator {
         assert_eq!(generator.next().await, Some(1));
         // Kept from closing itself earlier.
         std::mem::forget(generator);
-        println!("main's value");
-    }
-}
-
-mod in_close_of_executor {
-    use super::*;
-
-    #[asyncio::main]
-    pub(super) async fn main() {
-        let (begun, has_begun) = std::sync::mpsc::channel();
-        drop(asyncio::spawn(asyncio::to_thread_with(move |stop| {
-            begun.send(()).unwrap();
-            // Told at the beginning of the executor's phase.
-            stop.wait();
-            println!("the job was told to stop");
-            block_for_ever()
-        })));
-        let_others_begin().await;
-        has_begun.recv().unwrap();
         println!("main's value");
     }
 }

@@ -31,7 +31,8 @@ pub enum CancelReason {
     Deadline,
     /// The task that awaits this one, or the group that owns it, was cancelled.
     Parent,
-    /// The runner is closing.
+    /// The runner is closing, or the main task is to end so that it can ([`exit`](crate::exit), a panic that stops the
+    /// program).
     Shutdown,
 }
 
@@ -260,6 +261,8 @@ pub enum RunError {
     KeyboardInterrupt,
     /// The operating system asked the program to end.
     Terminated,
+    /// The program asked to end with this status; see [`exit`](crate::exit).
+    Exit(u8),
     /// The terminal is gone, or somebody sent SIGHUP as if it were.
     HungUp,
     /// `stop` was called before the future was done.
@@ -274,7 +277,7 @@ pub enum RunError {
 
 impl RunError {
     /// Returns the shell's convention for this outcome: 130 for an interrupt, 143 for a termination, 129 for a lost terminal,
-    /// else 1.
+    /// else 1; for [`RunError::Exit`] its status.
     ///
     /// # Examples
     ///
@@ -287,6 +290,7 @@ impl RunError {
         match self {
             RunError::KeyboardInterrupt => ExitCode::from(130),
             RunError::Terminated => ExitCode::from(143),
+            RunError::Exit(code) => ExitCode::from(*code),
             RunError::HungUp => ExitCode::from(129),
             _ => ExitCode::FAILURE,
         }
@@ -314,6 +318,7 @@ impl fmt::Display for RunError {
             RunError::Cancelled(error) => write!(f, "the main task was {error}"),
             RunError::KeyboardInterrupt => f.write_str("KeyboardInterrupt"),
             RunError::Terminated => f.write_str("terminated by a signal"),
+            RunError::Exit(code) => write!(f, "the program asked to exit with status {code}"),
             RunError::HungUp => f.write_str("hung up by a signal"),
             RunError::Stopped => f.write_str("Event loop stopped before Future completed."),
             RunError::Forked => f.write_str(

@@ -241,18 +241,18 @@ fn setters(settings: &Settings) -> TokenStream {
     settings.setters.iter().map(call).collect()
 }
 
-/// The outcome as what the function returns. Which of the two traits answers is a matter of auto-referencing, hence the `&`.
+/// The outcome as what the function returns. Which of the three traits answers is a matter of auto-referencing, hence the `&&`.
 /// Without an output there is no choice, and the compiler is spared the search for it.
 fn finish(settings: &Settings, output: &ReturnType, run: &TokenStream) -> TokenStream {
     let krate = crate_path(settings);
     if let ReturnType::Default = output {
-        return quote!(#krate::private::Report::finish_run(&&#run));
+        return quote!(#krate::private::Report::finish_run(&#run));
     }
     quote! {
         {
             #[allow(unused_imports)]
-            use #krate::private::{Carry as _, Report as _};
-            (&#run).finish_run()
+            use #krate::private::{Carry as _, Keep as _, Report as _};
+            (&&#run).finish_run()
         }
     }
 }

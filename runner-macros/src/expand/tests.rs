@@ -75,8 +75,8 @@ fn main_keeps_the_async_fn_inside() {
             async fn main() -> R { body. }
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::main(
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::main(
                     ::asyncio::private::runner().debug(true).shutdown_timeout(::core::time::Duration::new(0u64, 250000000u32)),
                     main()
                 )).finish_run()
@@ -96,7 +96,7 @@ fn a_test_is_marked_last_and_pinned() {
         "#[should_panic] #[::core::prelude::v1::test] fn case() {
             #[allow(clippy::unused_async)]
             async fn case() { x }
-            a::b::private::Report::finish_run(&&a::b::private::test(
+            a::b::private::Report::finish_run(&a::b::private::test(
                 a::b::private::test_options().leftovers_error(true),
                 ::core::pin::pin!(case())
             ))
@@ -114,8 +114,8 @@ fn a_test_with_seeds_can_be_started_again() {
             async fn case() -> R { x }
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::test_seeds(
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::test_seeds(
                     ::asyncio::private::test_options().seeds(3),
                     &mut |run| run(::core::pin::pin!(case()))
                 )).finish_run()
@@ -135,8 +135,8 @@ fn any_other_function_becomes_a_block_with_a_pinned_output() {
         "#[track_caller] fn go(&self, a: u8, arg2: (u8, u8), arg3: u8) -> Result<impl Sized, E> {
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
                     if false { return (|| -> Result<_, E> { ::core::unreachable!() })(); }
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let a = a;
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let (b, _) = arg2;
