@@ -43,19 +43,18 @@ impl Closing {
     /// From now on a press hurries the close, if signals are this runner's to handle. Where they are not, or cannot be, a
     /// signal does what it did before. They may be `inherited` from the run.
     pub(super) fn arm(&self, terminate: bool, inherited: Option<Armed>) {
-        let Some(attention) = attention(&self.event_loop) else {
-            return;
-        };
         // The loop must listen before the first signal can come.
         let state = self.state.clone();
         let react = move || state.react();
         self.event_loop
             .core()
             .set_on_interrupt(Some(Rc::new(react)));
-        let armed = inherited.or_else(|| {
-            interrupt::try_arm_close(attention, wanted(terminate), self.state.before).ok()
-        });
-        *self.state.armed.borrow_mut() = armed;
+        *self.state.armed.borrow_mut() = inherited.or_else(|| self.try_arm(terminate));
+    }
+
+    fn try_arm(&self, terminate: bool) -> Option<Armed> {
+        let attention = attention(&self.event_loop)?;
+        interrupt::try_arm_close(attention, wanted(terminate), self.state.before).ok()
     }
 
     /// Returns `true` once nothing is waited for longer than a second.
