@@ -46,18 +46,18 @@ impl Closing {
         if wanted.is_empty() {
             return;
         }
-        let Some(attention) = attention(&self.event_loop) else {
-            return;
-        };
         // The loop must listen before the first signal can come.
         let state = self.state.clone();
         let react = move || state.react();
         self.event_loop
             .core()
             .set_on_interrupt(Some(Rc::new(react)));
-        let armed = inherited
-            .or_else(|| interrupt::try_arm_close(attention, wanted, self.state.before).ok());
-        *self.state.armed.borrow_mut() = armed;
+        *self.state.armed.borrow_mut() = inherited.or_else(|| self.try_arm(wanted));
+    }
+
+    fn try_arm(&self, wanted: &[i32]) -> Option<Armed> {
+        let attention = attention(&self.event_loop)?;
+        interrupt::try_arm_close(attention, wanted, self.state.before).ok()
     }
 
     /// Returns `true` once nothing is waited for longer than a second.

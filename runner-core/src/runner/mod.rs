@@ -42,7 +42,7 @@ use crate::task::cell::TaskOptions;
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
 ///
 /// The same as a [`Runner`] made, run once and closed. What goes wrong while closing is reported to the loop's exception
-/// handler, and does not take the future's result away. Only Ctrl-C during the close, and [`exit`] there, take its place,
+/// handler, and does not take the future's result away. Only Ctrl-C during the close, and [`exit()`] there, take its place,
 /// as in Python; stderr tells so if the result has a value. A program that needs both uses a [`Runner`].
 ///
 /// # Errors
@@ -394,7 +394,7 @@ impl Runner {
     /// [`RunError::AlreadyRunning`] or [`RunError::Nested`] inside of a running loop, with nothing changed. Else the runner is
     /// closed whatever this returns: [`RunError::EventLoop`] if the loop broke and tasks had to be dropped instead of
     /// awaited, [`RunError::KeyboardInterrupt`] or [`RunError::Terminated`] after a press during the close, and
-    /// [`RunError::Exit`] if [`exit`] was called there. What the report would have said was written to stderr and to the
+    /// [`RunError::Exit`] if [`exit()`] was called there. What the report would have said was written to stderr and to the
     /// exception handler then.
     pub fn close(&self) -> Result<ShutdownReport, RunError> {
         let closed = self.close_live();

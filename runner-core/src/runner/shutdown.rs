@@ -186,7 +186,7 @@ impl Shutdown<'_> {
     /// Cancels every task once, and waits for all of them; also for those that are spawned meanwhile.
     fn end_tasks(&mut self) -> Result<(), RunError> {
         let scheduler = self.event_loop.core().scheduler.clone();
-        loop {
+        while scheduler.task_count() > 0 {
             let spawned = scheduler.spawned();
             if self.ask_tasks_to_stop() && self.is_over() {
                 // Most need no more than a chance.
@@ -195,10 +195,11 @@ impl Shutdown<'_> {
             self.wait_while(None, WaitsFor::Tasks, || {
                 scheduler.task_count() > 0 && scheduler.spawned() == spawned
             })?;
-            if scheduler.task_count() == 0 || self.is_over() {
-                return Ok(());
+            if self.is_over() {
+                break;
             }
         }
+        Ok(())
     }
 
     /// Returns whether there was anybody to ask. Latest first: a task is spawned by its parent, which is there already, so
@@ -218,7 +219,7 @@ impl Shutdown<'_> {
 
     /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
     fn note_survivors(&mut self) {
-        if self.failure.is_some() {
+        if self.failure.is_some() || self.event_loop.core().scheduler.task_count() == 0 {
             return;
         }
         let known = self.report.survivors.len();

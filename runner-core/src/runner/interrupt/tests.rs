@@ -165,6 +165,24 @@ fn a_press_wakes_the_loop_and_stays_in_its_run() {
 
 #[cfg(unix)]
 #[test]
+fn no_press_falls_between_a_run_and_the_close_that_follows_at_once() {
+    let _alone = alone();
+    for before in 0..2 {
+        let Some(armed) = begin_here(Bell::new()) else {
+            return;
+        };
+        (0..before).for_each(|_| signals::raise(SIGINT));
+        armed.acknowledge(before);
+        assert_eq!(armed.go_on_with_close().count, before);
+        signals::raise(SIGINT);
+        armed.acknowledge(before + 1);
+        let presses = armed.disarm();
+        assert_eq!((presses.count, presses.signal), (before + 1, Some(SIGINT)));
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_press_before_the_end_is_in_the_final_count_and_in_no_other() {
     let _alone = alone();
     for round in 0..1_000 {
