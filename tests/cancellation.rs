@@ -5,6 +5,7 @@ mod support;
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;

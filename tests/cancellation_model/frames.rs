@@ -365,7 +365,7 @@ impl<'p> Machine<'p> {
     pub(super) fn hand_on(&mut self, number: Number, child: Number) {
         let cancellation = self.task(number).take_request();
         self.handle_below(number).handed_on = Some(cancellation);
-        self.cancel(child, cancellation.request.from_parent());
+        self.cancel(child, cancellation.request.handed_on());
     }
 
     // ----- delivery -----

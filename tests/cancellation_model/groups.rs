@@ -94,7 +94,7 @@ impl<'p> Machine<'p> {
             let request = cancellation.request;
             gathering.passed_on = Some(cancellation);
             for member in gathering.members.iter().filter(|it| it.outcome.is_none()) {
-                self.cancel(member.task, request.from_parent());
+                self.cancel(member.task, request.handed_on());
             }
         }
         if !over {
@@ -308,7 +308,7 @@ impl<'p> Machine<'p> {
         let group = &mut self.groups[end.group];
         if end.taken.is_some() || group.phase == Phase::Open {
             group.phase = Phase::Stopping;
-            let request = cancellation.request.from_parent();
+            let request = cancellation.request.handed_on();
             self.cancel_children(end.group, request);
         }
         end.taken = Some(cancellation);
