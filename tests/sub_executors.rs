@@ -215,6 +215,73 @@ async fn a_raise_whose_request_a_sibling_swallows_is_raised_again() {
     assert!(seen.starts_with(&["raises".into()]), "{seen:?}");
 }
 
+/// `FuturesUnordered` yields after two futures that woke themselves, with the others unpolled: they are asked nevertheless.
+/// (In real time: virtual time stands still while somebody is busy.)
+#[asyncio::test]
+async fn a_busy_sub_executor_gets_the_time_to_ask_everybody() {
+    /// Somebody else's future, which knows of no request.
+    async fn busy() {
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            std::task::Poll::<()>::Pending
+        })
+        .await;
+    }
+    for around in [false, true] {
+        let trace = Trace::new();
+        let notes = trace.clone();
+        let task = asyncio::spawn(async move {
+            let many = FuturesUnordered::new();
+            for _ in 0..5 {
+                many.push(Either::Left(busy()));
+            }
+            many.push(Either::Right(well_behaved(notes.clone(), "cleaned up")));
+            let all = many.collect::<Vec<()>>();
+            if around {
+                let cancelled = catch_cancelled(all).await.unwrap_err();
+                notes.note("around");
+                cancelled.raise().await
+            }
+            all.await.len()
+        });
+        sleep(MS).await;
+        task.cancel();
+        assert!(error_of(task.await).is_cancelled());
+        let expected: &[&str] = if around {
+            &["cleaned up", "around"]
+        } else {
+            &["cleaned up"]
+        };
+        assert_eq!(trace.take(), expected);
+    }
+}
+
+/// A sub-executor that is not polled never answers: nobody waits for it for long.
+#[asyncio::test(virtual_time)]
+async fn a_sub_executor_that_is_not_polled_holds_nothing_up() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let names = stream::iter(["ready", "waiting"]);
+        let mut buffered = Box::pin(
+            names
+                .map(|name| {
+                    let notes = notes.clone();
+                    async move {
+                        if name == "waiting" {
+                            well_behaved(notes, name).await;
+                        }
+                    }
+                })
+                .buffered(2),
+        );
+        buffered.next().await;
+        sleep(HOUR).await; // the stream has a scope that waits, and is not polled now
+    });
+    assert!(error_of(cancel_when_waiting(task).await).is_cancelled());
+    assert!(trace.take().is_empty());
+}
+
 /// The first that swallows a request keeps it; the siblings are not disturbed.
 #[asyncio::test(virtual_time)]
 async fn a_request_that_one_of_several_swallows_disturbs_no_other() {

@@ -19,6 +19,7 @@ use crate::error::CancelReason;
 use crate::event_loop::{CloseAsync, EventLoop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::task::is_cancel_pending;
+use crate::task::stand::Standing;
 
 /// Makes a stream of the values that `body` emits.
 ///
@@ -263,7 +264,7 @@ impl<T> Future for Closing<T> {
             delivery.settle();
             return Poll::Ready(());
         }
-        if delivery.came_back() {
+        if delivery.came_back(&Standing::default()) {
             state.finish();
             return Poll::Ready(());
         }

@@ -7,9 +7,7 @@ use std::task::{Context as Cx, Poll};
 use pin_project_lite::pin_project;
 
 use crate::error::CancelledError;
-use crate::task::cell::TaskCell;
 use crate::task::raise::Raising;
-use crate::task::raw::with_current;
 use crate::task::stand::Standing;
 
 /// Runs `future`; if the task is cancelled meanwhile, drops it and yields the cancellation instead.
@@ -79,15 +77,13 @@ impl<F: Future> Future for CatchCancelled<F> {
         let outcome = match future.poll(cx) {
             Poll::Ready(value) => Ok(value),
             // The innermost scope is polled first; what is still pending now, nobody inside has taken.
-            Poll::Pending => {
-                match with_current(|current| current.and_then(TaskCell::take_cancel)) {
-                    Some(cancelled) => Err(cancelled),
-                    None => {
-                        this.standing.wait(cx);
-                        return Poll::Pending;
-                    }
+            Poll::Pending => match this.standing.take_cancel() {
+                Some(cancelled) => Err(cancelled),
+                None => {
+                    this.standing.wait(cx);
+                    return Poll::Pending;
                 }
-            }
+            },
         };
         this.standing.leave();
         this.future.set(None);

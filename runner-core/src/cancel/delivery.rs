@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::CancelReason;
 use crate::task::cell::TaskCell;
 use crate::task::raw::with_current;
+use crate::task::stand::Standing;
 
 /// The next delivery's number. Process-wide, because an error may be carried to another task and raised there.
 static NEXT_ORIGIN: AtomicU64 = AtomicU64::new(1);
@@ -48,13 +49,13 @@ impl Delivery {
     /// After the code inside returned `Pending`: `true` if the request came back out, and the scope is to drop it.
     ///
     /// Without a current task (a foreign executor) nothing can be delivered inside, and it comes back at once.
-    pub(crate) fn came_back(&mut self) -> bool {
+    pub(crate) fn came_back(&mut self, standing: &Standing) -> bool {
         let State::Sent(origin) = self.state else {
             return false;
         };
         let came_back = with_current(|current| match current {
             None => true,
-            Some(task) => task.pending_origin() == Some(origin),
+            Some(task) => task.pending_origin() == Some(origin) && standing.may_take(task),
         });
         if came_back {
             self.settle();

@@ -109,7 +109,7 @@ impl<F: Future> Future for Timeout<F> {
                 delivery.settle();
                 break Ok(value);
             }
-            if delivery.came_back() {
+            if delivery.came_back(this.standing) {
                 break Err(TimeoutError);
             }
             // A request from outside comes first: the deadline can wait until that is settled.

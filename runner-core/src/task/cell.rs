@@ -84,11 +84,26 @@ struct Extra {
     done_callbacks: Vec<Handle>,
     /// Told when the task is done, each with the key it asked for.
     watches: Vec<(Rc<Watch>, usize)>,
-    /// The futures that deal with requests and wait behind a sub-executor, each with the waker it was last polled with.
-    stands: Vec<(u64, Waker)>,
+    /// The futures that deal with requests and wait behind a sub-executor.
+    stands: Vec<Stand>,
     /// The last stand's number.
     last_stand: u64,
+    /// How many more polls may pass until those who were asked have answered.
+    patience: u8,
 }
+
+/// See `stand.rs`.
+struct Stand {
+    number: u64,
+    /// What the future was last polled with.
+    waker: Waker,
+    /// Woken by a request, and not polled since.
+    asked: bool,
+}
+
+/// A sub-executor that has much to do yields before it has polled everybody it was woken for: `FuturesUnordered` after two
+/// futures that woke themselves. One that is not polled itself never answers, so this is bounded.
+const PATIENCE: u8 = 32;
 
 /// How a task ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -414,33 +429,60 @@ impl TaskCell {
     /// waker. Returns its number.
     pub(super) fn take_stand(&self, number: Option<u64>, waker: &Waker) -> u64 {
         self.with_extra(|extra| {
-            if let Some(stand) = extra
-                .stands
-                .iter_mut()
-                .find(|stand| Some(stand.0) == number)
-            {
-                stand.1.clone_from(waker);
-                return stand.0;
+            let known = |stand: &&mut Stand| Some(stand.number) == number;
+            if let Some(stand) = extra.stands.iter_mut().find(known) {
+                stand.waker.clone_from(waker);
+                stand.asked = false;
+                return stand.number;
             }
             extra.last_stand += 1;
-            extra.stands.push((extra.last_stand, waker.clone()));
+            extra.stands.push(Stand {
+                number: extra.last_stand,
+                waker: waker.clone(),
+                asked: false,
+            });
             extra.last_stand
         })
     }
 
     pub(super) fn leave_stand(&self, number: u64) {
         let left = self.peek_extra(|extra| {
-            let position = extra.stands.iter().position(|stand| stand.0 == number)?;
+            let position = extra
+                .stands
+                .iter()
+                .position(|stand| stand.number == number)?;
             Some(extra.stands.remove(position))
         });
         // Dropped here, outside: a waker's destructor is not ours.
         drop(left);
     }
 
-    /// The wakers of all that wait behind a sub-executor.
-    pub(super) fn stand_wakers(&self) -> Vec<Waker> {
-        self.peek_extra(|extra| extra.stands.iter().map(|stand| stand.1.clone()).collect())
-            .unwrap_or_default()
+    /// Asks all that wait behind a sub-executor to deal with the pending request: they are to be woken.
+    pub(super) fn ask_stands(&self) -> Vec<Waker> {
+        self.peek_extra(|extra| {
+            extra.patience = PATIENCE;
+            let ask = |stand: &mut Stand| {
+                stand.asked = true;
+                stand.waker.clone()
+            };
+            extra.stands.iter_mut().map(ask).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Somebody behind a sub-executor was asked, and is to be polled first.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.peek_extra(|extra| extra.patience > 0 && extra.stands.iter().any(|stand| stand.asked))
+            .unwrap_or(false)
+    }
+
+    /// The same, at the end of a poll; counts it.
+    pub(super) fn has_patience(&self) -> bool {
+        let waits = self.awaits_answer();
+        if waits {
+            self.peek_extra(|extra| extra.patience -= 1);
+        }
+        waits
     }
 }
 

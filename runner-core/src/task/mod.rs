@@ -291,14 +291,14 @@ impl TaskRef {
 impl TaskCell {
     /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
     pub(crate) fn wake_to_cancel(&self) {
-        self.stand_wakers().into_iter().for_each(Waker::wake);
+        self.ask_stands().into_iter().for_each(Waker::wake);
         self.wake();
     }
 
     /// Makes the request of a scope inside of the task, for the code below it, and wakes whoever may take it.
     pub(crate) fn deliver_inside(&self, reason: CancelReason, origin: u64) {
         self.request_from_scope(reason, origin);
-        self.stand_wakers().into_iter().for_each(Waker::wake);
+        self.ask_stands().into_iter().for_each(Waker::wake);
     }
 
     /// Makes a request pending again that was taken, beside an error that is returned now.

@@ -9,6 +9,7 @@ use std::task::Context as Cx;
 use super::TaskRef;
 use super::cell::TaskCell;
 use super::raw::with_current;
+use crate::error::CancelledError;
 
 /// A future's place on its task's list; given up when dropped.
 #[derive(Default)]
@@ -29,6 +30,19 @@ impl Standing {
             let number = task.cell().take_stand(None, cx.waker());
             self.taken = Some((task, number));
         }
+    }
+
+    /// Takes a request that came out of what is inside. Whoever the root waker reaches lets those be polled first that are
+    /// behind a sub-executor.
+    pub(crate) fn take_cancel(&self) -> Option<CancelledError> {
+        with_current(|task| {
+            let task = task.filter(|task| self.may_take(task))?;
+            task.take_cancel()
+        })
+    }
+
+    pub(crate) fn may_take(&self, task: &TaskCell) -> bool {
+        self.taken.is_some() || !task.awaits_answer()
     }
 
     pub(crate) fn leave(&mut self) {

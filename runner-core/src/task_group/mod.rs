@@ -294,7 +294,7 @@ impl TaskGroup {
                 requests.own.settle();
                 return Poll::Ready(Some(outcome));
             }
-            if requests.own.came_back() {
+            if requests.own.came_back(&requests.standing) {
                 body.set(None);
                 return Poll::Ready(None);
             }
@@ -398,7 +398,7 @@ impl Requests {
     }
 
     fn take(&mut self) -> Option<CancelledError> {
-        with_current(|current| current.and_then(TaskCell::take_cancel))
+        self.standing.take_cancel()
     }
 }
 
