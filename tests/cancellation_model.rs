@@ -15,6 +15,8 @@ mod program;
 mod real;
 #[path = "cancellation_model/reference.rs"]
 mod reference;
+#[path = "cancellation_model/requests.rs"]
+mod requests;
 #[path = "cancellation_model/strategy.rs"]
 mod strategy;
 #[path = "cancellation_model/trace.rs"]
