@@ -301,6 +301,10 @@ impl<'p> Machine<'p> {
     }
 
     pub(super) fn turn_of(&mut self, number: Number) {
+        if !self.task(number).lives() {
+            // Woken by a child that was dropped together with it.
+            return;
+        }
         (self.current, self.running) = (Some(number), Some(number));
         self.task(number).woken = false;
         self.run_task(number);
