@@ -69,10 +69,16 @@ impl CancelReason {
 /// ```
 #[derive(Clone)]
 pub struct CancelledError {
-    /// The text given to `cancel_with`, if any; the last one wins.
-    message: Option<Arc<str>>,
     /// Who asked.
     reason: CancelReason,
+    /// What few requests have, so that every result that may be a cancellation stays small.
+    details: Option<Box<Details>>,
+}
+
+#[derive(Clone, Default)]
+struct Details {
+    /// The text given to `cancel_with`, if any; the last one wins.
+    message: Option<Arc<str>>,
     /// The scope inside of the task that made the request, which claims it on the way out; 0 if it came from outside.
     origin: u64,
     /// Others in the same task who raised the request, and wait for what becomes of it.
@@ -81,37 +87,42 @@ pub struct CancelledError {
 
 impl CancelledError {
     pub(crate) fn new(reason: CancelReason, message: Option<Arc<str>>) -> CancelledError {
-        CancelledError {
+        CancelledError::with_origin(reason, message, 0, None)
+    }
+
+    pub(crate) fn with_origin(
+        reason: CancelReason,
+        message: Option<Arc<str>>,
+        origin: u64,
+        hold: Option<Arc<Hold>>,
+    ) -> CancelledError {
+        let is_plain = message.is_none() && origin == 0 && hold.is_none();
+        let details = Details {
             message,
+            origin,
+            hold,
+        };
+        CancelledError {
             reason,
-            origin: 0,
-            hold: None,
+            details: (!is_plain).then(|| Box::new(details)),
         }
     }
 
-    pub(crate) fn with_origin(self, origin: u64) -> CancelledError {
-        CancelledError { origin, ..self }
-    }
-
-    pub(crate) fn with_hold(self, hold: Option<Arc<Hold>>) -> CancelledError {
-        CancelledError { hold, ..self }
-    }
-
     pub(crate) fn origin(&self) -> u64 {
-        self.origin
+        self.details.as_ref().map_or(0, |details| details.origin)
     }
 
     pub(crate) fn shared_message(&self) -> Option<Arc<str>> {
-        self.message.clone()
+        self.details.as_ref()?.message.clone()
     }
 
     pub(crate) fn take_hold(&mut self) -> Option<Arc<Hold>> {
-        self.hold.take()
+        self.details.as_mut()?.hold.take()
     }
 
     /// Returns the text that came with the request.
     pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
+        self.details.as_ref()?.message.as_deref()
     }
 
     /// Returns who asked for the cancellation.
@@ -122,7 +133,7 @@ impl CancelledError {
 
 impl PartialEq for CancelledError {
     fn eq(&self, other: &CancelledError) -> bool {
-        (&self.message, self.reason) == (&other.message, other.reason)
+        (self.message(), self.reason) == (other.message(), other.reason)
     }
 }
 
@@ -131,7 +142,7 @@ impl Eq for CancelledError {}
 impl fmt::Debug for CancelledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelledError")
-            .field("message", &self.message)
+            .field("message", &self.message())
             .field("reason", &self.reason)
             .finish()
     }
@@ -188,7 +199,7 @@ impl Drop for Hold {
 impl fmt::Display for CancelledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cancelled {}", self.reason.as_str())?;
-        match &self.message {
+        match self.message() {
             Some(message) => write!(f, ": {message}"),
             None => Ok(()),
         }

@@ -114,7 +114,6 @@ pub(super) enum End {
 }
 
 /// What is left to do for others when a task is done.
-#[derive(Default)]
 pub(super) struct Bequest {
     pub(super) callbacks: Vec<Handle>,
     pub(super) watches: Vec<(Rc<Watch>, usize)>,
@@ -285,7 +284,7 @@ impl TaskCell {
     }
 
     /// The future is gone. Returns what must be dropped or called on the loop's thread, and leaves the rest.
-    pub(super) fn mark_done(&self, end: End) -> Bequest {
+    pub(super) fn mark_done(&self, end: End) -> Option<Bequest> {
         self.clear(PENDING | FAILED);
         self.set(match end {
             End::Returned => DONE,
@@ -305,7 +304,7 @@ impl TaskCell {
             );
             (bequest, dropped)
         });
-        taken.map(|(bequest, _dropped)| bequest).unwrap_or_default()
+        taken.map(|(bequest, _dropped)| bequest)
     }
 
     /// Keeps `callback` for the end; gives it back if the end has come.
@@ -408,15 +407,11 @@ impl TaskCell {
             return None;
         }
         self.clear(PENDING | AFTERWARDS);
-        let error = CancelledError::new(self.reason.get(), None);
+        let reason = self.reason.get();
         let taken =
             self.peek_extra(|extra| (extra.message.clone(), extra.origin, extra.hold.take()));
-        Some(match taken {
-            None => error,
-            Some((message, origin, hold)) => CancelledError::new(error.reason(), message)
-                .with_origin(origin)
-                .with_hold(hold),
-        })
+        let (message, origin, hold) = taken.unwrap_or_default();
+        Some(CancelledError::with_origin(reason, message, origin, hold))
     }
 
     /// The latest request, as an error.

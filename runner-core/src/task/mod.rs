@@ -59,10 +59,17 @@ pub struct Task<T> {
     join: Option<Joinable<T>>,
     /// The same task without its output's type; stays after the output was received.
     task: TaskRef,
-    /// A cancellation of the awaiting task was passed on, so that its result is that of the awaiting task as well.
+    /// What few handles need: a request that was passed on, or a sub-executor around.
+    passing: Option<Box<Passing>>,
+}
+
+/// How a request of the awaiting task goes through the awaited one.
+#[derive(Default)]
+struct Passing {
+    /// The request was passed on, so that the awaited task's end by cancellation is that of the awaiting task as well.
     forwarded: Option<CancelledError>,
-    /// The task ended by the cancellation that was passed on: it is raised in the awaiting task, and the error is what is
-    /// returned should somebody await again after that was caught.
+    /// The awaited task has ended by it: the request is raised in the awaiting task, and the error is what is returned
+    /// should somebody await again after that was caught.
     raised: Option<(Raising, JoinError)>,
     standing: Standing,
 }
@@ -115,9 +122,7 @@ impl<T> Task<T> {
         Task {
             join: Some(join),
             task,
-            forwarded: None,
-            raised: None,
-            standing: Standing::default(),
+            passing: None,
         }
     }
 
@@ -316,57 +321,89 @@ impl<T> Future for Task<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if is_cancel_pending() && this.raised.is_some() {
-            return Poll::Pending;
+        let is_requested = this.look_at_awaiter();
+        if let Some(passing) = &mut this.passing {
+            if is_requested && passing.raised.is_some() {
+                return Poll::Pending;
+            }
+            if let Some((_, error)) = passing.raised.take() {
+                return Poll::Ready(Err(error));
+            }
         }
-        if let Some((_, error)) = this.raised.take() {
-            return Poll::Ready(Err(error));
+        if is_requested {
+            if this.task.is_finished() {
+                // The output stays where it is, for whoever awaits after the cancellation was delivered.
+                return Poll::Pending;
+            }
+            this.forward_cancel();
         }
-        this.refuse_to_await_itself();
-        if is_cancel_pending() && this.task.is_finished() {
-            // The output stays where it is, for whoever awaits after the cancellation was delivered.
-            return Poll::Pending;
-        }
-        this.forward_cancel();
         let Poll::Ready(output) = this.poll_output(cx) else {
-            this.standing.wait(cx);
+            this.wait(cx);
             return Poll::Pending;
         };
-        this.standing.leave();
-        match (output, this.forwarded.take()) {
-            (Err(error), Some(request)) if error.is_cancelled() => {
-                let mut raising = Raising::new(request);
-                raising.poll(cx);
-                this.raised = Some((raising, error));
-                Poll::Pending
-            }
-            (output, _) => Poll::Ready(output),
+        match &mut this.passing {
+            None => Poll::Ready(output),
+            Some(passing) => passing.end_with(output, cx),
         }
     }
 }
 
 impl<T> Task<T> {
-    /// Passes a request that waits for the awaiting task on to this one, whose end is then awaited.
-    fn forward_cancel(&mut self) {
-        if self.task.is_finished() {
-            return;
-        }
-        if let Some(request) = with_current(|current| current.and_then(TaskCell::take_cancel)) {
-            let message = request.message().map(Arc::from);
-            self.task.cancel_for(CancelReason::Parent, message);
-            self.forwarded = Some(request);
-        }
-    }
-
+    /// Returns `true` if a request is pending in the awaiting task, which must not be this one.
     #[track_caller]
-    fn refuse_to_await_itself(&self) {
-        let itself =
-            with_current(|current| current.is_some_and(|current| current.id() == self.task.id()));
+    fn look_at_awaiter(&self) -> bool {
+        let id = self.task.id();
+        let (awaits_itself, is_requested) = with_current(|current| {
+            current.map_or((false, false), |current| {
+                (current.id() == id, current.is_cancel_pending())
+            })
+        });
         assert!(
-            !itself,
+            !awaits_itself,
             "Task cannot await on itself: '{}'; await it from another task",
             self.task.name()
         );
+        is_requested
+    }
+
+    /// Passes a request that waits for the awaiting task on to this one, whose end is then awaited.
+    #[cold]
+    fn forward_cancel(&mut self) {
+        if let Some(request) = with_current(|current| current.and_then(TaskCell::take_cancel)) {
+            let message = request.message().map(Arc::from);
+            self.task.cancel_for(CancelReason::Parent, message);
+            self.passing.get_or_insert_default().forwarded = Some(request);
+        }
+    }
+
+    /// Has a request of the awaiting task wake whoever is polled with `cx`.
+    fn wait(&mut self, cx: &mut Cx<'_>) {
+        match &mut self.passing {
+            Some(passing) => passing.standing.wait(cx),
+            None if Standing::is_needed(cx) => {
+                self.passing.get_or_insert_default().standing.wait(cx);
+            }
+            None => {}
+        }
+    }
+}
+
+impl Passing {
+    fn end_with<T>(
+        &mut self,
+        output: Result<T, JoinError>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<T, JoinError>> {
+        self.standing.leave();
+        match (output, self.forwarded.take()) {
+            (Err(error), Some(request)) if error.is_cancelled() => {
+                let mut raising = Raising::new(request);
+                raising.poll(cx);
+                self.raised = Some((raising, error));
+                Poll::Pending
+            }
+            (output, _) => Poll::Ready(output),
+        }
     }
 }
 

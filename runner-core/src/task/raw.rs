@@ -411,7 +411,9 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, end: End) {
     scheduler.registry.remove(cell);
     // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
     cell.let_go();
-    let Bequest { callbacks, watches } = cell.mark_done(end);
+    let Some(Bequest { callbacks, watches }) = cell.mark_done(end) else {
+        return;
+    };
     for callback in callbacks {
         scheduler.push(Ready::Callback(callback));
     }

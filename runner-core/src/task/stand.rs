@@ -6,9 +6,9 @@
 
 use std::task::Context as Cx;
 
-use super::TaskRef;
 use super::cell::TaskCell;
 use super::raw::with_current;
+use super::{TaskRef, current_task};
 use crate::error::CancelledError;
 
 /// A future's place on its task's list; given up when dropped.
@@ -19,14 +19,21 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Returns `true` if waking the current task does not reach whoever is polled with `cx`.
+    pub(crate) fn is_needed(cx: &mut Cx<'_>) -> bool {
+        with_current(|task| task.is_some_and(|task| !task.is_woken_by(cx.waker())))
+    }
+
     /// Notes that the future waits. To be called each time before it returns `Pending`.
     pub(crate) fn wait(&mut self, cx: &mut Cx<'_>) {
         if let Some((task, number)) = &self.taken {
             task.cell().take_stand(Some(*number), cx.waker());
             return;
         }
-        let out_of_reach = |task: &&TaskCell| !task.is_woken_by(cx.waker());
-        if let Some(task) = with_current(|task| task.filter(out_of_reach).map(TaskCell::to_ref)) {
+        if !Standing::is_needed(cx) {
+            return;
+        }
+        if let Some(task) = current_task() {
             let number = task.cell().take_stand(None, cx.waker());
             self.taken = Some((task, number));
         }
