@@ -39,8 +39,11 @@ pub(super) enum Frame<'p> {
     Meanwhile(Handle, HandleEnd),
     /// The handle is awaited, in a scope.
     Insisting(Handle),
-    /// The handle is awaited, perhaps after this was caught.
-    Joining(Option<Cancellation>, Handle),
+    /// The handle is awaited, perhaps after something was caught, which whoever raised it still waits for.
+    Joining {
+        handle: Handle,
+        _caught: Option<Cancellation>,
+    },
     /// What awaits the handle of the frame below.
     Join,
     /// A task is awaited that requests do not reach.
@@ -108,7 +111,7 @@ impl<'p> Machine<'p> {
                 Some(
                     Frame::Meanwhile(handle, _)
                     | Frame::Insisting(handle)
-                    | Frame::Joining(_, handle),
+                    | Frame::Joining { handle, .. },
                 ) => self.drop_handle(handle.child),
                 Some(Frame::Both(branches)) => self.drop_branches(number, branches),
                 Some(Frame::Shielding(child)) => self.drop_handle(child),
@@ -136,6 +139,7 @@ impl<'p> Machine<'p> {
             },
             // What waits for the loop looks at the request first, and leaves its event alone.
             waiting @ (Frame::Sleep(..) | Frame::Yield { .. }) if pending => {
+                self.task(number).looked_away = true;
                 self.wait_on(number, waiting)
             }
             Frame::Sleep(duration, mut timer) => {
@@ -292,7 +296,7 @@ impl<'p> Machine<'p> {
                 return Step::Moved;
             }
             // The handle has given everything.
-            (Frame::Insisting(_) | Frame::Joining(..), _) => {}
+            (Frame::Insisting(_) | Frame::Joining { .. }, _) => {}
             _ => unreachable!("no code runs above a frame that waits"),
         }
         self.complete(number, completion)
@@ -300,7 +304,13 @@ impl<'p> Machine<'p> {
 
     pub(super) fn await_handle(&mut self, number: Number, handle: Handle, end: HandleEnd) -> Step {
         match end {
-            HandleEnd::Join => self.push(number, Frame::Joining(None, handle)),
+            HandleEnd::Join => self.push(
+                number,
+                Frame::Joining {
+                    handle,
+                    _caught: None,
+                },
+            ),
             HandleEnd::Insist => self.push(number, Frame::Insisting(handle)),
             HandleEnd::Shield => {
                 self.push(number, Frame::Shielding(handle.child));
@@ -386,7 +396,9 @@ impl<'p> Machine<'p> {
             let outcome = self.receive(child);
             return self.joined(number, child, outcome);
         }
-        if !pending {
+        if pending {
+            self.task(number).looked_away = true;
+        } else {
             self.task(child).awaiter = Some(number);
         }
         self.wait_on(number, Frame::Shielding(child))
@@ -403,7 +415,7 @@ impl<'p> Machine<'p> {
 
     pub(super) fn handle_below(&mut self, number: Number) -> &mut Handle {
         match self.task(number).frames.last_mut() {
-            Some(Frame::Insisting(handle) | Frame::Joining(_, handle)) => handle,
+            Some(Frame::Insisting(handle) | Frame::Joining { handle, .. }) => handle,
             _ => unreachable!("whoever joins has a handle"),
         }
     }
@@ -420,6 +432,7 @@ impl<'p> Machine<'p> {
             return None;
         }
         if pending {
+            self.task(number).looked_away = true;
             return None;
         }
         let latest = self.task(child).latest;
@@ -470,6 +483,7 @@ impl<'p> Machine<'p> {
                     return true;
                 }
                 // A request from outside comes first.
+                task.looked_away |= sent.is_none() && pending;
                 if sent.is_none() && !pending {
                     let expired = self.has_passed(number, &mut timer, limit);
                     let sent = expired.then(|| self.send_inside(number, CancelReason::Deadline));
@@ -500,7 +514,13 @@ impl<'p> Machine<'p> {
             }
             Some(Frame::Insisting(handle)) => {
                 self.look(What::Caught(cancellation.request));
-                self.push(number, Frame::Joining(Some(cancellation), handle));
+                self.push(
+                    number,
+                    Frame::Joining {
+                        handle,
+                        _caught: Some(cancellation),
+                    },
+                );
                 self.push(number, Frame::Join);
             }
             _ => unreachable!("only these catch"),

@@ -106,7 +106,9 @@ impl<'p> Machine<'p> {
             return self.wait_on(number, Frame::Gathering(gathering));
         }
         // A request that is pending goes further out, and the outcomes stay here.
-        if !self.task(number).pending {
+        if self.task(number).pending {
+            self.task(number).looked_away = true;
+        } else {
             match gathering.passed_on.take() {
                 None => return self.gathered(number, gathering),
                 Some(cancellation) => {

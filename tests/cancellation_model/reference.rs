@@ -1,9 +1,7 @@
-//! The rules of docs/cancellation.md as a machine of its own: no futures and no wakers, but stacks of frames, a clock and
-//! a queue.
-//!
-//! A task is a stack of frames, the innermost last. A turn runs the innermost frame until it waits. Then every scope
-//! around it is asked, from the inside out, whether it takes the request that is pending; what nobody takes, the task
-//! takes. First in, first out; time passes only when nothing is ready.
+//! The rules of docs/cancellation.md as a machine of its own, without futures and wakers: stacks of frames, clock and queue.
+//! A task is a stack of frames, the innermost last; a frame may hold branches, which are stacks again. A turn runs the
+//! innermost frame until it waits. Then every scope around it is asked, from the inside out, whether it takes the request
+//! that is pending; what nobody takes, the task takes. First in, first out; time passes only when nothing is ready.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -83,6 +81,8 @@ pub(super) struct Task<'p> {
     /// The latest request, and the scope that made it.
     pub(super) latest: Request,
     pub(super) scope: Option<ScopeNumber>,
+    /// Code that waits for the loop has left its event alone, because of the pending request.
+    pub(super) looked_away: bool,
     /// Who waits for what becomes of the pending request.
     pub(super) hold: Option<Rc<Hold>>,
     /// The pending request came together with an error, and is forgotten if the task ends before its next await.
@@ -273,6 +273,7 @@ impl<'p> Machine<'p> {
             failed: false,
             latest: Request::unnamed(CancelReason::User),
             scope: None,
+            looked_away: false,
             hold: None,
             end: None,
             was_cancelled: false,
@@ -501,8 +502,9 @@ impl Task<'_> {
         self.scope = scope;
     }
 
-    /// Whoever takes the request is to drop what is inside.
+    /// Whoever takes the request is to drop what is inside. What looked away outside of that looks again in the next turn.
     pub(super) fn take_request(&mut self) -> Cancellation {
+        self.woken |= std::mem::take(&mut self.looked_away);
         self.pending = false;
         self.afterwards = false;
         Cancellation {
