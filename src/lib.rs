@@ -47,4 +47,6 @@ mod texts {
     struct Cancellation;
     #[doc = include_str!("../docs/shutdown.md")]
     struct Shutdown;
+    #[doc = include_str!("../docs/macros.md")]
+    struct Macros;
 }

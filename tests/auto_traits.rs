@@ -108,6 +108,9 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::StopToken,
         asyncio::RunningJob,
         asyncio::ExecutorReport,
+        // Listeners know no loop.
+        asyncio::signal::Listener,
+        asyncio::signal::Once,
         // Variables are statics.
         asyncio::ContextVar<String>,
         asyncio::Token<String>,
@@ -127,6 +130,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::AbandonedJob,
         asyncio::RunnerState,
         asyncio::ReturnWhen,
+        asyncio::DetachedPanic,
         // Plain data.
         asyncio::YieldNow,
         Events,
@@ -176,6 +180,8 @@ Job<u32>: Send Sync Unpin
 StopToken: Send Sync Unpin Clone
 RunningJob: Send Sync Unpin Clone
 ExecutorReport: Send Sync Unpin Clone
+signal::Listener: Send Sync Unpin
+signal::Once: Send Sync Unpin
 ContextVar<String>: Send Sync Unpin
 Token<String>: Send Sync Unpin
 RunError: Send Sync Unpin
@@ -193,6 +199,7 @@ Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
 RunnerState: Send Sync Unpin Clone Copy
 ReturnWhen: Send Sync Unpin Clone Copy
+DetachedPanic: Send Sync Unpin Clone Copy
 YieldNow: Send Sync Unpin
 Events: Send Sync Unpin
 Interest: Send Sync Unpin Clone Copy

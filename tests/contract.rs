@@ -67,6 +67,7 @@ fn a_runner_does_what_the_contract_says() {
         .loop_factory(EventLoop::new)
         .interrupt(false)
         .terminate(false)
+        .hangup(false)
         .shutdown_timeout(Duration::from_secs(1))
         .build();
     assert_eq!(runner.state(), RunnerState::Created);
@@ -82,6 +83,11 @@ fn a_runner_does_what_the_contract_says() {
     assert_eq!(runner.state(), RunnerState::Closed);
     assert!(matches!(runner.run(async {}), Err(RunError::Closed)));
     assert_eq!(RunError::Closed.exit_code(), ExitCode::FAILURE);
+    let exited = asyncio::run(async {
+        asyncio::at_exit(async { asyncio::sleep(Duration::ZERO).await });
+        asyncio::exit(3);
+    });
+    assert_eq!(exited.unwrap_err().exit_code(), ExitCode::from(3));
     drop(Runner::new());
 }
 
@@ -123,6 +129,9 @@ fn a_loop_does_what_the_contract_says() {
     assert!(event_loop.remove_reader(&reader) && event_loop.remove_writer(&writer));
     event_loop.add_signal_handler(12, || ()).unwrap();
     assert!(event_loop.remove_signal_handler(12));
+    // Dropped unawaited, they listen to nothing any more.
+    drop(asyncio::signal::terminate().into_future());
+    drop(async { asyncio::signal::ctrl_c().await.is_ok() });
 
     let handle: LoopHandle = event_loop.handle();
     let named: Task<u32> = event_loop

@@ -96,6 +96,13 @@ const CASES: &[Case] = &[
         reports: "Error: Event loop stopped before Future completed.\n",
     },
     Case {
+        name: "a loop that cannot be made is printed with its reason, and is status 1",
+        program: "no_loop",
+        status: 1,
+        prints: &[],
+        reports: "Error: the event loop failed: out of loops\n",
+    },
+    Case {
         name: "a cancelled main is printed, and is status 1",
         program: "cancelled",
         status: 1,
@@ -258,7 +265,7 @@ macro_rules! programs {
 programs! {
     unit ok error exit_code own_type exit_in_task exit_in_job stopped cancelled stopped_boxed stopped_own_error
     stopped_foreign_error stopped_function panic panic_in_task panic_twice reporter interrupted exit_amid_wakes
-    return_amid_wakes never
+    return_amid_wakes never no_loop
 }
 
 // ---- The programs.
@@ -271,6 +278,11 @@ async fn leave_a_task() {
     };
     drop(asyncio::spawn(finally(sleep(FOREVER), cleanup)));
     asyncio::yield_now().await;
+}
+
+mod no_loop {
+    #[asyncio::main(loop_factory = || Err::<asyncio::EventLoop, _>(std::io::Error::other("out of loops")))]
+    pub(super) async fn main() {}
 }
 
 mod unit {

@@ -161,7 +161,7 @@ async fn a_test_that_leaves_a_task_names_it() {
 }
 
 #[asyncio::test(leftovers = "error", shutdown_timeout = "1s")]
-#[should_panic(expected = "the test left")]
+#[should_panic(expected = "an executor job (submitted at tests/macros.rs:")]
 async fn a_test_that_leaves_a_job_fails() {
     let (begun, has_begun) = std::sync::mpsc::channel();
     let job = move || {
@@ -175,9 +175,30 @@ async fn a_test_that_leaves_a_job_fails() {
 }
 
 #[asyncio::test(leftovers = "error")]
-async fn a_test_that_awaits_its_tasks_and_jobs_passes() {
+#[should_panic(expected = "an async generator made at tests/macros.rs:")]
+async fn a_test_that_leaves_a_generator_names_it() {
+    let mut numbers = asyncio::generator(async |y| y.emit(1).await);
+    assert_eq!(numbers.next().await, Some(1));
+    std::mem::forget(numbers);
+}
+
+#[asyncio::test(leftovers = "error", virtual_time)]
+#[should_panic(expected = "an async generator made at tests/macros.rs:")]
+async fn a_test_that_leaves_a_generator_to_its_cleanup_names_it() {
+    let mut numbers = asyncio::generator(async |y| {
+        finally(y.emit(1), async || sleep(FOREVER).await).await;
+    });
+    assert_eq!(numbers.next().await, Some(1));
+}
+
+#[asyncio::test(leftovers = "error")]
+async fn a_test_that_ends_its_tasks_jobs_and_generators_passes() {
     spawn(yield_now()).await.unwrap();
     asyncio::to_thread(|| {}).await.unwrap();
+    let mut numbers = asyncio::generator(async |y| y.emit(1).await);
+    assert_eq!(numbers.next().await, Some(1));
+    numbers.aclose().await;
+    drop(asyncio::generator(async |y| y.emit(1).await));
 }
 
 #[asyncio::test]

@@ -84,6 +84,15 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "a signal that its parent listens to kills a forked child, which cannot listen itself",
+        "fork_and_listen",
+        &[
+            "child: the thread of the signal listeners stayed in the process that forked this one",
+            "the child died of 10",
+            "parent: heard it",
+        ],
+    ),
+    (
         "a program that is executed inherits no descriptor and no mask",
         "exec",
         &[
@@ -126,7 +135,7 @@ const CASES: &[Case] = &[
         &["parked: idle", "polling: idle"],
     ),
     (
-        "ten thousand runners leave nothing behind",
+        "many runners leave nothing behind",
         "many_runners",
         &[
             "the same descriptors, threads and handlers",
@@ -216,7 +225,7 @@ macro_rules! programs {
 }
 
 programs! {
-    unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt exec
+    unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt fork_and_listen exec
     no_descriptors few_descriptors broken_poller idle many_runners endless_job reading_job
 }
 
@@ -454,6 +463,27 @@ mod fork_and_use {
     }
 }
 
+mod fork_and_listen {
+    use super::*;
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let mut listener = asyncio::signal::user_defined1();
+        fork(|| {
+            let error = asyncio::signal::user_defined2().check().unwrap_err();
+            println!("child: {error}");
+            drop(asyncio::signal::user_defined1());
+            // SAFETY: no preconditions.
+            unsafe { libc::raise(libc::SIGUSR1) };
+            println!("child: still alive");
+        });
+        // SAFETY: no preconditions.
+        unsafe { libc::raise(libc::SIGUSR1) };
+        listener.recv().await.unwrap();
+        println!("parent: heard it");
+    }
+}
+
 mod fork_and_renew {
     use super::*;
 
@@ -679,10 +709,16 @@ mod idle {
     }
 }
 
-/// Ten thousand lives, a tenth of them with I/O and a tenth with a job: half a minute without a limit would be a bug, a
-/// second is what it takes.
+/// A hundred thousand lives in a release build, a tenth as many in the other: two seconds, or one. A tenth of the lives does
+/// I/O, a tenth has a job, and a tenth listens to a signal.
 mod many_runners {
     use super::*;
+
+    const LIVES: u32 = if cfg!(debug_assertions) {
+        10_000
+    } else {
+        100_000
+    };
 
     fn live(number: u32) {
         let outcome = asyncio::run(async move {
@@ -693,6 +729,9 @@ mod many_runners {
             }
             if number % 10 == 5 {
                 asyncio::to_thread(|| {}).await.unwrap();
+            }
+            if number % 10 == 7 {
+                asyncio::signal::user_defined1().check().unwrap();
             }
         });
         outcome.unwrap();
@@ -709,8 +748,8 @@ mod many_runners {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let now = Holdings::now();
-            // The main thread and ctrlc's.
-            if now.threads <= 2 || Instant::now() > deadline {
+            // The main thread, ctrlc's, and that of the signal listeners.
+            if now.threads <= 3 || Instant::now() > deadline {
                 return now;
             }
             std::thread::yield_now();
@@ -721,14 +760,14 @@ mod many_runners {
         // Caches of the allocator and of the process are filled by then.
         (0..1000).for_each(live);
         let (before, memory) = (settled(), resident_kilobytes());
-        (0..10_000).for_each(live);
+        (0..LIVES).for_each(live);
         let after = settled();
         match before == after {
             true => println!("the same descriptors, threads and handlers"),
             false => println!("before {before:?}, after {after:?}"),
         }
         let growth = resident_kilobytes() - memory;
-        // A hundred bytes per life would be a megabyte.
+        // A hundred bytes per life would be a megabyte at least.
         match growth < 512 {
             true => println!("the same memory"),
             false => println!("{growth} kB more"),

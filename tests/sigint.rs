@@ -1,4 +1,5 @@
-//! Ctrl-C from the first press to the third, and what becomes of SIGINT before, between and after the runs.
+//! Ctrl-C from the first press to the third, and what becomes of SIGINT before, between and after the runs. What it does
+//! while the runner closes is in `closing.rs`.
 //!
 //! Each scenario is a program of its own, in a child process of its own, interrupted at a stated point: most of them twice,
 //! once by Ctrl-C on a terminal and once by a plain signal to a process that writes to pipes. Judged are every line that
@@ -11,17 +12,18 @@
 mod child;
 
 use std::process::{ExitCode, Termination};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use asyncio::{RunError, Runner, finally, sleep};
 
-use child::{Child, Program, SIGINT, SIGTERM, Setup, Test, scenario};
+use child::{Child, Program, SIGHUP, SIGINT, SIGTERM, Setup, Test, scenario};
 
 /// What the first press writes on a terminal.
 const NOTICE: &str = "Stopping. Press Ctrl-C again to stop without waiting for cleanup.";
 /// Longer than any test.
 const FOREVER: Duration = Duration::from_secs(3600);
+/// Nothing is waited for.
+const PROMPTLY: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(5));
 /// Long enough that the loop has to wait for it.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
@@ -59,6 +61,9 @@ struct Case {
     by: By,
     steps: &'static [Step],
     end: End,
+    /// How long the child lives: at least, from its start, and at most, from the last step (generous: others share the
+    /// machine).
+    lives: (Duration, Duration),
     /// Everything that the program prints.
     prints: &'static [&'static str],
     /// Whether the first press says what the next one does (on a terminal only).
@@ -82,6 +87,7 @@ impl Case {
             by: By::Both,
             steps: &[Line("ready"), Press],
             end: Signal(SIGINT),
+            lives: PROMPTLY,
             prints: &[],
             notice: true,
             reports: "",
@@ -103,6 +109,7 @@ impl Case {
 
     fn check(&self, on_terminal: bool) {
         let setup = Setup::new(scenario(self.program));
+        let begun = Instant::now();
         let mut child = match on_terminal {
             true => setup.on_terminal().echoing().start(),
             false => setup.start(),
@@ -115,7 +122,15 @@ impl Case {
                 Send(signal) => child.signal(signal),
             }
         }
+        let last_step = begun.elapsed();
         let finished = child.finish();
+        let (at_least, at_most) = self.lives;
+        assert!(finished.elapsed >= at_least, "{finished:?}");
+        let after_last_step = finished.elapsed.saturating_sub(last_step);
+        assert!(
+            after_last_step <= at_most,
+            "{after_last_step:?}: {finished:?}"
+        );
         match self.end {
             Signal(signal) => finished.died_of(signal),
             Status(code) => finished.exited_with(code),
@@ -143,7 +158,14 @@ fn without_line_numbers(text: &str) -> String {
     result
 }
 
-/// In the order of `semantics.md` 2.6, where there is a row for it.
+/// In the order of asyncio's scenarios (semantics 2.6), each of which is here but four:
+///
+/// * A third press while the interpreter joins its workers: a process of ours does not join them when it ends.
+/// * A cancel before a `timeout(0)` that claims it: there is no press in it; `tests/cancellation.rs` has it.
+/// * A child of a task group that fails while it is cancelled by a press: there is no task group yet. An error of the cleanup
+///   in a press's place is here.
+/// * A second press that is raised inside of whatever the main thread computes: nothing can be raised there, so the process
+///   dies instead.
 const CASES: &[Case] = &[
     // ---- The first press.
     Case {
@@ -333,21 +355,14 @@ const CASES: &[Case] = &[
             Press,
             Line("leftover cleanup begins"),
         ],
-        // Takes a second each: that is how long a hurried close waits in all.
+        // That is how long a hurried close waits in all.
+        lives: (Duration::from_secs(1), Duration::from_secs(6)),
         prints: &["ready", "cleanup begins", "leftover cleanup begins"],
         reports: "The shutdown's time is over. Tasks that did not end and were dropped:\n  \
                   <Task name='leftover' spawned at tests/sigint.rs:LINE> (1 cancellations)\n",
         ..Case::new(
             "a hurried close does not wait for ever",
             "two_endless_cleanups",
-        )
-    },
-    Case {
-        steps: &[Line("ready"), Press, Line("KeyboardInterrupt"), Press],
-        prints: &["ready", "main was released", "KeyboardInterrupt"],
-        ..Case::new(
-            "a press while the close waits for a job that never ends kills",
-            "press_in_endless_job",
         )
     },
     Case {
@@ -432,10 +447,15 @@ const CASES: &[Case] = &[
         ..Case::new("after the close a press kills", "after_close")
     },
     Case {
-        steps: &[Line("leftover cleanup begins"), Press],
-        prints: &["main's value", "leftover cleanup begins"],
+        by: By::Signal,
+        steps: &[Line("generator cleanup begins"), Press],
+        prints: &["main's value", "generator cleanup begins"],
         notice: false,
-        ..Case::new("a press in the close of a finished main kills", "in_close")
+        lives: (Duration::from_secs(1), Duration::from_secs(6)),
+        ..Case::new(
+            "a press in the close of an async generator hurries it",
+            "in_close_of_generator",
+        )
     },
     Case {
         prints: &["ready"],
@@ -492,6 +512,192 @@ const CASES: &[Case] = &[
             "terminate_as_value",
         )
     },
+    Case {
+        by: By::Signal,
+        steps: &[Line("ready"), Send(SIGHUP)],
+        end: Signal(SIGHUP),
+        prints: &["ready"],
+        ..Case::new("the loss of the terminal kills by default", "terminate")
+    },
+    Case {
+        steps: &[Line("ready"), Send(SIGHUP)],
+        end: Signal(SIGHUP),
+        prints: &["ready", "cleanup begins", "cleanup done"],
+        ..Case::new(
+            "the loss of the terminal takes the same road where it was asked for",
+            "hangup",
+        )
+    },
+    Case {
+        prints: &["ready", "cleanup begins", "cleanup done"],
+        ..Case::new(
+            "a program that hears the loss of its terminal still dies of Ctrl-C",
+            "hangup",
+        )
+    },
+    Case {
+        steps: &[
+            Line("ready"),
+            Send(SIGHUP),
+            Line("cleanup begins"),
+            Send(SIGTERM),
+        ],
+        end: Signal(SIGHUP),
+        prints: &["ready", "cleanup begins"],
+        ..Case::new(
+            "a request to terminate after the loss of the terminal is the second press",
+            "hangup_endless_cleanup",
+        )
+    },
+    Case {
+        steps: &[Line("ready"), Send(SIGHUP)],
+        end: Status(129),
+        prints: &[
+            "ready",
+            "cancelled by a termination request",
+            "hung up by a signal",
+        ],
+        ..Case::new(
+            "the loss of the terminal is a value for the caller of run",
+            "hangup_as_value",
+        )
+    },
+    Case {
+        by: By::Signal,
+        steps: &[Line("ready"), Send(SIGTERM)],
+        end: Signal(SIGTERM),
+        prints: &["ready", "cleanup begins", "cleanup done"],
+        ..Case::new(
+            "a request to terminate is heard by a runner that leaves Ctrl-C alone",
+            "terminate_only",
+        )
+    },
+    Case {
+        prints: &["ready"],
+        notice: false,
+        ..Case::new(
+            "a runner that hears only requests to terminate leaves Ctrl-C alone",
+            "terminate_only",
+        )
+    },
+    // ---- Listeners.
+    Case {
+        steps: &[Line("ready"), Press, Line("the listener heard it"), Press],
+        prints: &[
+            "ready",
+            "the listener heard it",
+            "cleanup begins",
+            "cleanup done",
+        ],
+        ..Case::new(
+            "a press is its listener's, and without one the next press is the first",
+            "listener_in_run",
+        )
+    },
+    Case {
+        steps: &[Line("ready"), Press, Line("the listener heard it"), Press],
+        prints: &[
+            "ready",
+            "the listener heard it",
+            "cleanup begins",
+            "cleanup done",
+        ],
+        ..Case::new(
+            "a listener from before the run gives the signal to the run",
+            "listener_before_run",
+        )
+    },
+    Case {
+        steps: &[Line("ready"), Press, Line("the callback heard it"), Press],
+        prints: &[
+            "ready",
+            "the callback heard it",
+            "cleanup begins",
+            "cleanup done",
+        ],
+        ..Case::new(
+            "a callback from before the run gives the signal to the run",
+            "callback_before_run",
+        )
+    },
+    Case {
+        steps: &[
+            Line("ready"),
+            Pressed,
+            Line("press 1"),
+            Pressed,
+            Line("press 2"),
+            Pressed,
+            Line("press 3"),
+            Pressed,
+        ],
+        end: Status(0),
+        prints: &["ready", "press 1", "press 2", "press 3", "press 4"],
+        notice: false,
+        ..Case::new(
+            "no number of presses kills past a listener",
+            "listener_of_four",
+        )
+    },
+    Case {
+        steps: &[
+            Line("ready"),
+            Send(SIGTERM),
+            Line("the listener heard it"),
+            Press,
+        ],
+        prints: &[
+            "ready",
+            "the listener heard it",
+            "cleanup begins",
+            "cleanup done",
+        ],
+        ..Case::new(
+            "a listener takes a request to terminate, and leaves Ctrl-C to the run",
+            "listener_of_terminate",
+        )
+    },
+    Case {
+        by: By::Signal,
+        steps: &[],
+        end: Status(0),
+        prints: &[
+            "with a listener: ignored false, caught true",
+            "in the run: ignored false, caught true",
+            "after the run: ignored false, caught true",
+            "after the listener: ignored false, caught false",
+            "after a listener in a run: ignored false, caught true",
+            "after that run: ignored false, caught false",
+        ],
+        ..Case::new(
+            "a listener that outlives the run leaves the disposition from before it",
+            "listener_dispositions",
+        )
+    },
+    Case {
+        by: By::Signal,
+        steps: &[],
+        end: Status(0),
+        prints: &[
+            "the listener heard it",
+            "with the listener: 0 calls of the program's own handler",
+            "without: 1 calls of the program's own handler",
+        ],
+        ..Case::new(
+            "a handler of the program is back after the last listener",
+            "listener_over_foreign_handler",
+        )
+    },
+    Case {
+        by: By::Signal,
+        steps: &[],
+        end: Status(0),
+        prints: &["1 calls of the program's newer handler"],
+        ..Case::new(
+            "a handler that the program installed over a listener stays",
+            "foreign_handler_over_listener",
+        )
+    },
     // ---- Dispositions.
     Case {
         by: By::Signal,
@@ -538,6 +744,18 @@ fn main() -> ExitCode {
         an_ignored_sigint_stays_ignored,
     ));
     tests.push(Test::new(
+        "a listener hears an ignored SIGINT, and leaves it ignored",
+        a_listener_hears_an_ignored_sigint,
+    ));
+    tests.push(Test::new(
+        "a press at any moment ends the process by the signal, and no cleanup is cut off",
+        a_press_at_any_moment,
+    ));
+    tests.push(Test::new(
+        "an ignored SIGHUP stays ignored",
+        an_ignored_sighup_stays_ignored,
+    ));
+    tests.push(Test::new(
         "a storm of presses ends the process by the signal",
         a_storm_ends_the_process_by_the_signal,
     ));
@@ -568,6 +786,69 @@ fn an_ignored_sigint_stays_ignored() {
             "after: ignored true, caught false",
         ]
     );
+}
+
+fn a_listener_hears_an_ignored_sigint() {
+    let mut child = Setup::new(scenario("listener_over_ignored"))
+        .ignoring(SIGINT)
+        .start();
+    child.wait_for_line("ready");
+    child.press_ctrl_c();
+    let finished = child.finish();
+    finished.exited_with(0);
+    let printed: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(
+        printed,
+        [
+            "with the listener: ignored false, caught true",
+            "ready",
+            "the listener heard it",
+            "after: ignored true, caught false",
+        ]
+    );
+}
+
+/// Before `main`, while it starts, in the run: one press, a little later each time, until one has come when all was
+/// under way. The moment decides how much is printed, and nothing else.
+fn a_press_at_any_moment() {
+    const WHOLE: [&str; 5] = [
+        "ready",
+        "cleanup begins",
+        "cleanup done",
+        "leftover cleanup begins",
+        "leftover cleanup done",
+    ];
+    let mut moment = Duration::ZERO;
+    for number in 0.. {
+        let mut child = Child::start(scenario("press_in_sleep"));
+        std::thread::sleep(moment);
+        child.press_ctrl_c();
+        let finished = child.finish();
+        finished.died_of(SIGINT);
+        assert_eq!(finished.stderr, "");
+        let printed: Vec<&str> = finished.stdout.lines().collect();
+        match *printed {
+            // Before the run, before main's first step, or before main had printed anything.
+            [] | ["leftover cleanup begins", "leftover cleanup done"] => {}
+            _ => assert_eq!(printed, WHOLE, "{finished:?}"),
+        }
+        if number >= 40 && printed == WHOLE {
+            return;
+        }
+        assert!(moment < Duration::from_secs(5), "no press met a run");
+        // Small steps while an idle machine starts a program, then larger ones.
+        moment += Duration::from_micros(50).max(moment / 40);
+    }
+}
+
+/// As under `nohup`. A signal that was heard would be the first press, and name the death.
+fn an_ignored_sighup_stays_ignored() {
+    let mut child = Setup::new(scenario("hangup")).ignoring(SIGHUP).start();
+    child.wait_for_line("ready");
+    child.signal(SIGHUP);
+    child.press_ctrl_c();
+    child.wait_for_line("cleanup done");
+    child.finish().died_of(SIGINT);
 }
 
 /// The system may make one press of each storm, but never none: after two storms the child has seen two presses at least.
@@ -626,9 +907,13 @@ programs! {
     press_in_sleep press_while_awaiting_child press_while_yielding press_before_first_step press_while_computing
     press_swallowed press_swallowed_for_ever press_swallowed_then_timeout press_with_timeout press_then_cancel
     cancel_then_press cancel_withdrawn_then_press press_then_error press_in_last_step interrupt_as_value press_in_job
-    press_then_partial_line second_press endless_cleanup two_endless_cleanups press_in_endless_job tight_loop
-    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run between_runs after_close in_close other_thread
-    not_asked terminate terminate_endless_cleanup terminate_as_value dispositions foreign_handler late_presses ignored
+    press_then_partial_line second_press endless_cleanup two_endless_cleanups tight_loop
+    tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run
+    between_runs after_close in_close_of_generator other_thread not_asked terminate
+    terminate_endless_cleanup terminate_as_value terminate_only hangup hangup_endless_cleanup hangup_as_value
+    dispositions foreign_handler late_presses ignored listener_in_run listener_before_run callback_before_run
+    listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
+    foreign_handler_over_listener listener_over_ignored
 }
 
 // ---- What the programs have in common.
@@ -673,6 +958,26 @@ fn disposition() -> String {
         mask & (1 << (SIGINT - 1)) != 0
     };
     format!("ignored {}, caught {}", has("SigIgn:"), has("SigCgt:"))
+}
+
+/// Counts the calls of a handler that the program installs past this crate.
+mod foreign {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn count(_signal: libc::c_int) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn install() {
+        // SAFETY: the handler only adds to an atomic integer.
+        unsafe { libc::signal(libc::SIGINT, count as *const () as libc::sighandler_t) };
+    }
+
+    pub(super) fn calls() -> u32 {
+        CALLS.load(Ordering::Relaxed)
+    }
 }
 
 // ---- The programs.
@@ -811,16 +1116,16 @@ mod press_with_timeout {
         if let Err(RunError::KeyboardInterrupt) = outcome {
             println!("interrupted");
         }
-        die()
+        die_of(SIGINT)
     }
 }
 
 /// Ends as `#[asyncio::main]` does after an interrupt.
-fn die() -> ! {
+fn die_of(signal: i32) -> ! {
     // SAFETY: neither call has preconditions.
     unsafe {
-        libc::signal(SIGINT, libc::SIG_DFL);
-        libc::raise(SIGINT);
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
     }
     unreachable!("the signal kills")
 }
@@ -993,24 +1298,6 @@ mod two_endless_cleanups {
     }
 }
 
-mod press_in_endless_job {
-    use super::*;
-
-    pub(super) fn main() {
-        let runner = Runner::new();
-        let outcome = runner.run(async {
-            let job = asyncio::to_thread(|| {
-                println!("ready");
-                block_for_ever()
-            });
-            let _ = finally(job, async || println!("main was released")).await;
-        });
-        println!("{}", outcome.unwrap_err());
-        runner.close().unwrap();
-        println!("closed");
-    }
-}
-
 mod tight_loop {
     #[asyncio::main]
     pub(super) async fn main() {
@@ -1129,15 +1416,21 @@ mod after_close {
     }
 }
 
-mod in_close {
+mod in_close_of_generator {
     use super::*;
 
     #[asyncio::main]
     pub(super) async fn main() {
-        drop(asyncio::spawn(finally(sleep(FOREVER), async || {
-            clean_up_for_ever("leftover ").await;
-        })));
-        let_others_begin().await;
+        let mut generator = asyncio::generator(async |values| {
+            let emitting = async {
+                values.emit(1).await;
+                values.emit(2).await;
+            };
+            finally(emitting, async || clean_up_for_ever("generator ").await).await;
+        });
+        assert_eq!(generator.next().await, Some(1));
+        // Kept from closing itself earlier.
+        std::mem::forget(generator);
         println!("main's value");
     }
 }
@@ -1204,6 +1497,58 @@ mod terminate_as_value {
     }
 }
 
+mod terminate_only {
+    use super::*;
+
+    pub(super) fn main() {
+        let runner = Runner::builder().interrupt(false).terminate(true).build();
+        let outcome = runner.run(async {
+            println!("ready");
+            finally(sleep(FOREVER), async || clean_up("").await).await;
+        });
+        assert!(matches!(outcome, Err(RunError::Terminated)));
+        die_of(SIGTERM)
+    }
+}
+
+mod hangup {
+    use super::*;
+
+    #[asyncio::main(hangup)]
+    pub(super) async fn main() {
+        println!("ready");
+        finally(sleep(FOREVER), async || clean_up("").await).await;
+    }
+}
+
+mod hangup_endless_cleanup {
+    use super::*;
+
+    #[asyncio::main(terminate, hangup)]
+    pub(super) async fn main() {
+        println!("ready");
+        finally(sleep(FOREVER), async || clean_up_for_ever("").await).await;
+    }
+}
+
+mod hangup_as_value {
+    use super::*;
+
+    pub(super) fn main() -> ExitCode {
+        let runner = Runner::builder().hangup(true).build();
+        let outcome: Result<(), RunError> = runner.run(async {
+            println!("ready");
+            let cancelled = asyncio::catch_cancelled(sleep(FOREVER)).await.unwrap_err();
+            println!("{cancelled}");
+            cancelled.raise().await
+        });
+        let error = outcome.unwrap_err();
+        println!("{error}");
+        assert!(error.is_interrupt());
+        error.exit_code()
+    }
+}
+
 mod dispositions {
     use super::*;
 
@@ -1232,28 +1577,18 @@ mod dispositions {
 mod foreign_handler {
     use super::*;
 
-    static CALLS: AtomicU32 = AtomicU32::new(0);
-
-    extern "C" fn count(_signal: libc::c_int) {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-    }
-
     pub(super) fn main() {
-        let ours = count as *const () as libc::sighandler_t;
-        // SAFETY: the handler only adds to an atomic integer.
-        unsafe { libc::signal(SIGINT, ours) };
+        foreign::install();
         let outcome = asyncio::run(async {
             println!("during: {}", disposition());
             press();
             sleep(A_MOMENT).await;
         });
         outcome.unwrap();
-        println!(
-            "the program's own handler was called {} times",
-            CALLS.load(Ordering::Relaxed)
-        );
-        // SAFETY: the default action is always sound, and what it replaces is only compared.
-        if unsafe { libc::signal(SIGINT, libc::SIG_DFL) } == ours {
+        let calls = foreign::calls();
+        println!("the program's own handler was called {calls} times");
+        press();
+        if foreign::calls() == calls + 1 {
             println!("after: the program's own handler is there");
         }
     }
@@ -1288,6 +1623,152 @@ mod ignored {
             "main's value"
         });
         println!("{}", outcome.unwrap());
+        println!("after: {}", disposition());
+    }
+}
+
+mod listener_in_run {
+    use super::*;
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let listener = asyncio::signal::ctrl_c();
+        println!("ready");
+        listener.await.unwrap();
+        println!("the listener heard it");
+        finally(sleep(FOREVER), async || clean_up("").await).await;
+    }
+}
+
+mod listener_before_run {
+    use super::*;
+
+    pub(super) fn main() {
+        let listener = asyncio::signal::ctrl_c();
+        let outcome = asyncio::run(async {
+            println!("ready");
+            listener.await.unwrap();
+            println!("the listener heard it");
+            finally(sleep(FOREVER), async || clean_up("").await).await;
+        });
+        assert!(matches!(outcome, Err(RunError::KeyboardInterrupt)));
+        die_of(SIGINT)
+    }
+}
+
+mod callback_before_run {
+    use super::*;
+
+    pub(super) fn main() {
+        let runner = Runner::new();
+        let event_loop = runner.event_loop().unwrap();
+        let remover = event_loop.clone();
+        let heard = move || {
+            assert!(remover.remove_signal_handler(SIGINT));
+            println!("the callback heard it");
+        };
+        event_loop.add_signal_handler(SIGINT, heard).unwrap();
+        let outcome = runner.run(async {
+            println!("ready");
+            finally(sleep(FOREVER), async || clean_up("").await).await;
+        });
+        assert!(matches!(outcome, Err(RunError::KeyboardInterrupt)));
+        die_of(SIGINT)
+    }
+}
+
+mod listener_of_four {
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let mut listener = asyncio::signal::ctrl_c();
+        println!("ready");
+        for number in 1..=4 {
+            listener.recv().await.unwrap();
+            println!("press {number}");
+        }
+    }
+}
+
+mod listener_of_terminate {
+    use super::*;
+
+    #[asyncio::main(terminate)]
+    pub(super) async fn main() {
+        let mut listener = asyncio::signal::terminate();
+        println!("ready");
+        listener.recv().await.unwrap();
+        println!("the listener heard it");
+        finally(sleep(FOREVER), async || clean_up("").await).await;
+    }
+}
+
+mod listener_dispositions {
+    use super::*;
+
+    pub(super) fn main() {
+        let runner = Runner::new();
+        let listener = asyncio::signal::ctrl_c();
+        println!("with a listener: {}", disposition());
+        runner
+            .run(async { println!("in the run: {}", disposition()) })
+            .unwrap();
+        println!("after the run: {}", disposition());
+        drop(listener);
+        println!("after the listener: {}", disposition());
+        runner
+            .run(async {
+                drop(asyncio::signal::ctrl_c());
+                println!("after a listener in a run: {}", disposition());
+            })
+            .unwrap();
+        println!("after that run: {}", disposition());
+    }
+}
+
+mod listener_over_foreign_handler {
+    use super::*;
+
+    pub(super) fn main() {
+        foreign::install();
+        let outcome = asyncio::run(async {
+            let listener = asyncio::signal::ctrl_c();
+            press();
+            listener.await.unwrap();
+            println!("the listener heard it");
+        });
+        outcome.unwrap();
+        let calls = foreign::calls();
+        println!("with the listener: {calls} calls of the program's own handler");
+        press();
+        let calls = foreign::calls();
+        println!("without: {calls} calls of the program's own handler");
+    }
+}
+
+mod foreign_handler_over_listener {
+    use super::*;
+
+    pub(super) fn main() {
+        let listener = asyncio::signal::ctrl_c();
+        foreign::install();
+        drop(listener);
+        asyncio::run(sleep(A_MOMENT)).unwrap();
+        press();
+        let calls = foreign::calls();
+        println!("{calls} calls of the program's newer handler");
+    }
+}
+
+mod listener_over_ignored {
+    use super::*;
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let listener = asyncio::signal::ctrl_c();
+        println!("with the listener: {}", disposition());
+        println!("ready");
+        listener.await.unwrap();
+        println!("the listener heard it");
         println!("after: {}", disposition());
     }
 }

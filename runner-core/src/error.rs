@@ -25,13 +25,14 @@ pub enum CancelReason {
     User,
     /// Ctrl-C.
     Interrupt,
-    /// The operating system asked the program to end (SIGTERM on Unix).
+    /// The operating system asked the program to end (SIGTERM on Unix, or SIGHUP, where the runner handles it).
     Terminate,
     /// A `timeout` around the code ran out.
     Deadline,
     /// The task that awaits this one, or the group that owns it, was cancelled.
     Parent,
-    /// The runner is closing.
+    /// The runner is closing, or the main task is to end so that it can ([`exit`](crate::exit), a panic that stops the
+    /// program).
     Shutdown,
 }
 
@@ -260,6 +261,10 @@ pub enum RunError {
     KeyboardInterrupt,
     /// The operating system asked the program to end.
     Terminated,
+    /// The program asked to end with this status; see [`exit`](crate::exit).
+    Exit(u8),
+    /// The terminal is gone, or somebody sent SIGHUP as if it were.
+    HungUp,
     /// `stop` was called before the future was done.
     Stopped,
     /// The loop belongs to the process that forked this one.
@@ -271,7 +276,8 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Returns the shell's convention for this outcome: 130 for an interrupt, 143 for a termination, else 1.
+    /// Returns the shell's convention for this outcome: 130 for an interrupt, 143 for a termination, 129 for a lost terminal,
+    /// else 1; for [`RunError::Exit`] its status.
     ///
     /// # Examples
     ///
@@ -284,13 +290,18 @@ impl RunError {
         match self {
             RunError::KeyboardInterrupt => ExitCode::from(130),
             RunError::Terminated => ExitCode::from(143),
+            RunError::Exit(code) => ExitCode::from(*code),
+            RunError::HungUp => ExitCode::from(129),
             _ => ExitCode::FAILURE,
         }
     }
 
-    /// Returns `true` if Ctrl-C or a termination request ended the run.
+    /// Returns `true` if Ctrl-C or another request to stop, by a signal, ended the run.
     pub fn is_interrupt(&self) -> bool {
-        matches!(self, RunError::KeyboardInterrupt | RunError::Terminated)
+        matches!(
+            self,
+            RunError::KeyboardInterrupt | RunError::Terminated | RunError::HungUp
+        )
     }
 }
 
@@ -307,6 +318,8 @@ impl fmt::Display for RunError {
             RunError::Cancelled(error) => write!(f, "the main task was {error}"),
             RunError::KeyboardInterrupt => f.write_str("KeyboardInterrupt"),
             RunError::Terminated => f.write_str("terminated by a signal"),
+            RunError::Exit(code) => write!(f, "the program asked to exit with status {code}"),
+            RunError::HungUp => f.write_str("hung up by a signal"),
             RunError::Stopped => f.write_str("Event loop stopped before Future completed."),
             RunError::Forked => f.write_str(
                 "the event loop belongs to the process that forked this one; create a new runner in the child",

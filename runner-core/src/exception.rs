@@ -195,6 +195,9 @@ impl fmt::Debug for ExceptionContext {
 /// The handler of one loop.
 type Handler = Rc<dyn Fn(&ExceptionContext)>;
 
+/// Takes the payload of a panic that nobody retrieved.
+type PanicKeeper = Rc<dyn Fn(Box<dyn Any + Send>)>;
+
 /// Where one loop's reports go.
 #[derive(Default)]
 pub(crate) struct ExceptionSink {
@@ -202,6 +205,8 @@ pub(crate) struct ExceptionSink {
     handler: RefCell<Option<Handler>>,
     /// While the runner shuts the loop down: what was reported, for its own report.
     during_shutdown: RefCell<Option<Vec<String>>>,
+    /// While a run lasts that such panics end: who is given their payloads once they are reported.
+    panic_keeper: RefCell<Option<PanicKeeper>>,
 }
 
 impl ExceptionSink {
@@ -229,10 +234,22 @@ impl ExceptionSink {
         }
     }
 
+    /// From now on payloads of panics that nobody retrieved are given to `keeper`.
+    pub(crate) fn set_panic_keeper(&self, keeper: Option<PanicKeeper>) {
+        let previous = self.panic_keeper.replace(keeper);
+        drop(previous);
+    }
+
     /// Reports a task's panic that nobody retrieved.
     pub(crate) fn report_unseen_panic(&self, payload: Box<dyn Any + Send>, task: TaskInfo) {
-        let context = ExceptionContext::new("Task exception was never retrieved");
-        self.report(context.with_panic(payload).with_task(task));
+        let context = ExceptionContext::new("Task exception was never retrieved").with_task(task);
+        let keeper = self.panic_keeper.borrow().clone();
+        let Some(keeper) = keeper else {
+            return self.report(context.with_panic(payload));
+        };
+        let text: Box<dyn Any + Send> = Box::new(panic_text(&*payload).to_owned());
+        self.report(context.with_panic(text));
+        keeper(payload);
     }
 
     /// Reports the panic of a task that is being shut down, whether somebody retrieves it or not; `false` if no shutdown

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context as Cx, Poll};
@@ -48,6 +48,7 @@ use crate::task::{is_cancel_pending, must_look_away};
 /// })
 /// .unwrap();
 /// ```
+#[track_caller]
 pub fn generator<T, F>(body: F) -> AsyncGenerator<T>
 where
     T: 'static,
@@ -60,6 +61,7 @@ where
         body: RefCell::new(Some(body)),
         slot,
         started: Cell::new(None),
+        location: Location::caller(),
     };
     AsyncGenerator {
         state: Rc::new(state),
@@ -119,6 +121,8 @@ struct State<T> {
     slot: Rc<Cell<Option<T>>>,
     /// The loop of the first iteration, and the key in its registry.
     started: Cell<Option<(EventLoop, usize)>>,
+    /// The line that made the generator.
+    location: &'static Location<'static>,
 }
 
 impl<T: 'static> AsyncGenerator<T> {
@@ -283,6 +287,10 @@ impl<T> Future for Closing<T> {
 }
 
 impl<T: 'static> CloseAsync for State<T> {
+    fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
     fn close(self: Rc<Self>) -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(async move {
             let exceptions = match try_running_loop() {

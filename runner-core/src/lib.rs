@@ -21,6 +21,8 @@ mod task;
 mod event_loop;
 
 pub mod io;
+#[cfg(unix)]
+pub mod signal;
 mod sleep;
 
 mod cancel;
@@ -58,7 +60,8 @@ pub use pool::{
     ExecutorReport, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
 };
 pub use runner::{
-    AbandonedJob, IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport, Survivor, run,
+    AbandonedJob, DetachedPanic, IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport,
+    Survivor, at_exit, exit, run,
 };
 pub use sleep::{Sleep, YieldNow, sleep, sleep_until, yield_now};
 pub use task::{Task, TaskRef, current_task};

@@ -1,7 +1,9 @@
 //! The names that an expansion of `#[asyncio::main]` and `#[asyncio::test]` may use. Nobody else should.
 //!
-//! An expansion ends in `(&outcome).finish()`. Method resolution then picks [`Carry`] where the function's return type can
-//! hold a [`RunError`], and [`Report`] where it cannot: a choice that a generic function could not make.
+//! An expansion ends in `(&&outcome).finish_run()`. Method resolution then picks [`Carry`] where the function's return type can
+//! hold a [`RunError`], [`Keep`] where it is another `Result`, whose error is at least not lost, and [`Report`] for the rest:
+//! a choice that a generic function could not make. The method's name is one that no trait of the user's has, or that one would
+//! answer.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,10 +16,9 @@ use std::time::Duration;
 
 use crate::error::RunError;
 use crate::event_loop::EventLoop;
-use crate::runner::{IntoEventLoop, Runner, RunnerBuilder, run_and_close};
-use crate::signals::{SIGINT, SIGTERM, die_of};
-use crate::testing::BoxedTest;
-pub use crate::testing::{TestOptions, test_options};
+use crate::runner::{Ended, IntoEventLoop, Runner, RunnerBuilder, run_and_close};
+use crate::signals::{SIGHUP, SIGINT, SIGTERM, die_of};
+pub use crate::testing::{Run, TestOptions, test_options};
 
 /// Begins the configuration of an entry point's runner.
 pub fn runner() -> RunnerBuilder {
@@ -25,37 +26,35 @@ pub fn runner() -> RunnerBuilder {
 }
 
 /// Makes a factory that is called once into one that could be called again.
-pub fn factory<L: IntoEventLoop>(
-    factory: impl FnOnce() -> L + 'static,
-) -> impl FnMut() -> io::Result<EventLoop> {
+///
+/// In a box: a type that named the factory's would have the compiler report a wrong one twice.
+pub fn factory<L: IntoEventLoop>(factory: impl FnOnce() -> L + 'static) -> Factory {
     let mut factory = Some(factory);
-    move || match factory.take() {
+    Box::new(move || match factory.take() {
         Some(factory) => factory().into_event_loop(),
         None => Err(io::Error::other(
             "the loop factory was used up by the first attempt",
         )),
-    }
+    })
 }
 
-/// Pins a test's future in a box, so that one runner function is compiled per output type and not one per test.
-pub fn boxed<'a, F: Future + 'a>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + 'a>> {
-    Box::pin(future)
-}
+/// What makes the loop.
+pub type Factory = Box<dyn FnMut() -> io::Result<EventLoop>>;
 
 /// Runs the program's `main`.
 #[track_caller]
 pub fn main<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Output> {
-    let output = run_and_close(&builder.build(), future);
-    die_if_interrupted(&output);
-    Outcome::new(output, Kind::Main)
+    Outcome::new(run_and_close(&builder.build(), future), Kind::Main)
 }
 
 /// After an interrupt, once the orderly shutdown is over, the process ends as the signal would have ended it, which its
-/// parent can see.
-fn die_if_interrupted<T>(output: &Result<T, RunError>) {
-    let signal = match output {
-        Err(RunError::KeyboardInterrupt) => SIGINT,
-        Err(RunError::Terminated) => SIGTERM,
+/// parent can see; after a request to exit, with the status asked for.
+fn end_as_asked(error: &RunError) {
+    let signal = match error {
+        RunError::KeyboardInterrupt => SIGINT,
+        RunError::Terminated => SIGTERM,
+        RunError::HungUp => SIGHUP,
+        RunError::Exit(code) => std::process::exit(i32::from(*code)),
         _ => return,
     };
     flush_stdout();
@@ -81,42 +80,80 @@ pub fn function<F: Future>(builder: RunnerBuilder, future: F) -> Outcome<F::Outp
     Outcome::new(run_and_close(&builder.build(), future), Kind::Function)
 }
 
-/// Runs a test; `make` gives a fresh future for each seed.
+/// Runs a test. Its future is pinned by the expansion, and nothing here is generic over it: whatever were, would be compiled
+/// once per test.
 #[track_caller]
-pub fn test<'a, T>(options: TestOptions, make: impl FnMut() -> BoxedTest<'a, T>) -> Outcome<T> {
-    Outcome::new(crate::testing::test(options, make), Kind::Function)
+pub fn test<T>(options: TestOptions, body: Pin<&mut dyn Future<Output = T>>) -> Outcome<T> {
+    let output = crate::testing::test(options, body);
+    Outcome::new(Ended::new(output), Kind::Test)
+}
+
+/// Runs a test that is to be run with several seeds; `body` calls what it is given with a fresh future.
+#[track_caller]
+pub fn test_seeds<T>(options: TestOptions, body: &mut dyn FnMut(&mut Run<'_, T>)) -> Outcome<T> {
+    let output = crate::testing::test_seeds(options, body);
+    Outcome::new(Ended::new(output), Kind::Test)
 }
 
 /// What a run gave, to be turned into the function's return value.
 pub struct Outcome<T> {
-    output: Cell<Option<Result<T, RunError>>>,
+    ended: Cell<Option<Ended<T>>>,
     kind: Kind,
     caller: &'static Location<'static>,
 }
 
 /// What an error does that the return type cannot hold.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Printed, and exit status 1.
+    /// Printed, and exit status 1; requests to end are carried out.
     Main,
-    /// A panic, at the caller's place.
+    /// A panic, at the caller's place; requests to end are carried out, unless the return type can hold them.
     Function,
+    /// A panic, at the caller's place.
+    Test,
 }
 
 impl<T> Outcome<T> {
     #[track_caller]
-    fn new(output: Result<T, RunError>, kind: Kind) -> Outcome<T> {
+    fn new(ended: Ended<T>, kind: Kind) -> Outcome<T> {
         Outcome {
-            output: Cell::new(Some(output)),
+            ended: Cell::new(Some(ended)),
             kind,
             caller: Location::caller(),
         }
     }
 
-    fn take(&self) -> Result<T, RunError> {
-        self.output
+    fn take(&self) -> Ended<T> {
+        self.ended
             .take()
             .expect("an expansion takes the outcome once (a bug of this crate)")
+    }
+
+    /// Returns the value, or ends as a function does that cannot return the error.
+    #[track_caller]
+    fn value_or_end(&self, output: Result<T, RunError>) -> T {
+        let error = match output {
+            Ok(value) => return value,
+            Err(error) => error,
+        };
+        if self.kind != Kind::Test {
+            end_as_asked(&error);
+        }
+        if self.kind == Kind::Main {
+            let _ = writeln!(io::stderr(), "Error: {error}");
+            std::process::exit(1)
+        }
+        panic!("{error} (the function called at {})", self.caller)
+    }
+}
+
+impl<T, E> Ended<Result<T, E>> {
+    /// The function's own error comes before a request to end, which only takes the place of success.
+    fn with_error_first(self) -> Result<Result<T, E>, RunError> {
+        match (self.output, self.instead) {
+            (Ok(Ok(_)), Some(instead)) => Err(instead),
+            (output, _) => output,
+        }
     }
 }
 
@@ -127,14 +164,38 @@ pub trait Carry {
 
     /// Returns what the function returns.
     #[track_caller]
-    fn finish(&self) -> Self::Output;
+    fn finish_run(&self) -> Self::Output;
 }
 
-impl<T, E: From<RunError>> Carry for Outcome<Result<T, E>> {
+impl<T, E: From<RunError>> Carry for &Outcome<Result<T, E>> {
     type Output = Result<T, E>;
 
-    fn finish(&self) -> Result<T, E> {
-        self.take().unwrap_or_else(|error| Err(error.into()))
+    fn finish_run(&self) -> Result<T, E> {
+        self.take().with_error_first().unwrap_or_else(|error| {
+            if self.kind == Kind::Main {
+                end_as_asked(&error);
+            }
+            Err(error.into())
+        })
+    }
+}
+
+/// Ends an entry point that returns another `Result`.
+pub trait Keep {
+    /// The function's return type.
+    type Output;
+
+    /// Returns what the function returns, if it was computed.
+    #[track_caller]
+    fn finish_run(&self) -> Self::Output;
+}
+
+impl<T, E> Keep for &&Outcome<Result<T, E>> {
+    type Output = Result<T, E>;
+
+    #[track_caller]
+    fn finish_run(&self) -> Result<T, E> {
+        self.value_or_end(self.take().with_error_first())
     }
 }
 
@@ -145,25 +206,18 @@ pub trait Report {
 
     /// Returns what the function returns, if it was computed.
     #[track_caller]
-    fn finish(&self) -> Self::Output;
+    fn finish_run(&self) -> Self::Output;
 }
 
-impl<T> Report for &Outcome<T> {
+impl<T> Report for Outcome<T> {
     type Output = T;
 
     #[track_caller]
-    fn finish(&self) -> T {
-        let output = self.take();
-        die_if_interrupted(&output);
-        match (output, self.kind) {
-            (Ok(value), _) => value,
-            (Err(error), Kind::Main) => {
-                let _ = writeln!(io::stderr(), "Error: {error}");
-                std::process::exit(1)
-            }
-            (Err(error), Kind::Function) => {
-                panic!("{error} (the function called at {})", self.caller)
-            }
-        }
+    fn finish_run(&self) -> T {
+        let Ended { output, instead } = self.take();
+        self.value_or_end(match instead {
+            Some(instead) => Err(instead),
+            None => output,
+        })
     }
 }

@@ -295,46 +295,33 @@ pub(crate) fn disposition(signal: i32) -> io::Result<Disposition> {
 /// Returns `true` if `signal` is free to be claimed: nobody ignores it, and nobody but us handles it.
 ///
 /// Ours may still be in place between runs, where somebody else installed a handler during a run, kept ours, and put it
-/// back later.
+/// back later. Who merely listens ([`subscribe`]) does not count: what is asked is what lies beneath.
 #[cfg(unix)]
 pub(crate) fn is_free(signal: i32) -> bool {
-    Action::of(signal).is_ok_and(|action| {
-        action.disposition() == Disposition::Default
-            || ROUTER
-                .get()
-                .is_some_and(|router| action.is_handler(router.handler))
+    subscribe::beneath(signal).is_ok_and(|action| match ROUTER.get() {
+        Some(router) => router.may_claim(&action),
+        None => action.disposition() == Disposition::Default,
     })
 }
 
 #[cfg(unix)]
 impl Router {
+    fn may_claim(&self, action: &Action) -> bool {
+        action.disposition() == Disposition::Default || action.is_handler(self.handler)
+    }
+
     /// Takes `signal` over, if it is free, and returns whether it did. [`Router::release`] ends it.
+    ///
+    /// While somebody listens to the signal, it is theirs, and comes here when the last of them is gone.
     pub(crate) fn claim(&self, signal: i32) -> bool {
-        // Look first: taking it and then looking at what it was would disturb a foreign handler at every run.
-        if !is_free(signal) {
-            return false;
-        }
-        let Ok(previous) = Action::ours().install(signal) else {
-            return false;
-        };
-        if previous.disposition() == Disposition::Default || previous.is_handler(self.handler) {
-            return true;
-        }
-        // Another thread was quicker between the look and the step: theirs goes back.
-        let _ = previous.install(signal);
-        false
+        subscribe::exchange_beneath(signal, Action::ours(), |action| self.may_claim(action))
     }
 
     /// Gives `signal` back to the system's default, unless somebody else has taken it meanwhile.
     pub(crate) fn release(&self, signal: i32) {
-        if !Action::of(signal).is_ok_and(|action| action.is_handler(self.handler)) {
-            return;
-        }
-        if let Ok(previous) = Action::default().install(signal) {
-            if !previous.is_handler(self.handler) {
-                let _ = previous.install(signal);
-            }
-        }
+        subscribe::exchange_beneath(signal, Action::default(), |action| {
+            action.is_handler(self.handler)
+        });
     }
 }
 
@@ -363,25 +350,34 @@ impl Doorbell {
     where
         F: FnMut() + Send + 'static,
     {
-        if disposition(SIGINT)? == Disposition::Default {
-            match ctrlc::try_set_handler(hear(watch())) {
-                Ok(()) => {
-                    if let Some(bell) = Action::take_back(SIGINT) {
-                        return Ok(Doorbell::Ctrlc(bell));
-                    }
-                    // Somebody replaced ctrlc's handler before we could read it.
-                }
-                // The program used ctrlc itself and took its handler off again by other means.
-                Err(ctrlc::Error::MultipleHandlers) => {}
-                Err(error) => {
-                    // ctrlc installs its handler first and starts its thread afterwards: without the thread, that
-                    // handler would swallow every SIGINT from now on.
-                    Action::take_back(SIGINT);
-                    return Err(into_io(error));
-                }
+        // Else a listener's handler could be taken for ctrlc's.
+        match subscribe::undisturbed(|| Doorbell::borrow(watch))? {
+            Some(bell) => Ok(bell),
+            None => start_thread("signals", watch()).map(Doorbell::Socket),
+        }
+    }
+
+    /// Starts ctrlc's thread and learns how to wake it; `None` if SIGINT or ctrlc is not free.
+    #[cfg(unix)]
+    fn borrow<F>(watch: &impl Fn() -> F) -> io::Result<Option<Doorbell>>
+    where
+        F: FnMut() + Send + 'static,
+    {
+        if disposition(SIGINT)? != Disposition::Default {
+            return Ok(None);
+        }
+        match ctrlc::try_set_handler(hear(watch())) {
+            // `None` if somebody replaced ctrlc's handler before we could read it.
+            Ok(()) => Ok(Action::take_back(SIGINT).map(Doorbell::Ctrlc)),
+            // The program used ctrlc itself and took its handler off again by other means.
+            Err(ctrlc::Error::MultipleHandlers) => Ok(None),
+            Err(error) => {
+                // ctrlc installs its handler first and starts its thread afterwards: without the thread, that
+                // handler would swallow every SIGINT from now on.
+                Action::take_back(SIGINT);
+                Err(into_io(error))
             }
         }
-        start_thread("signals", watch()).map(Doorbell::Socket)
     }
 
     /// Wakes the watching thread. Runs inside of a signal handler.
@@ -445,6 +441,7 @@ mod unix {
     use super::{Disposition, ROUTER, contained, die_of};
 
     /// What the kernel does about a signal. Made only from a sound handler or by reading it from the kernel.
+    #[derive(Clone)]
     pub(super) struct Action(libc::sigaction);
 
     impl Action {

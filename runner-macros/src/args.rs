@@ -41,6 +41,8 @@ pub(crate) enum Value {
 pub(crate) struct Settings {
     /// Where the `asyncio` crate is, if the user says so.
     pub(crate) crate_path: Option<Path>,
+    /// The crate's name otherwise.
+    pub(crate) crate_name: String,
     /// The builder's calls, in source order.
     pub(crate) setters: Vec<Setter>,
 }
@@ -53,6 +55,13 @@ pub(crate) struct Setter {
     pub(crate) value: TokenStream,
     /// Whether the argument makes an event loop and so has to pass through `private::factory`.
     pub(crate) is_factory: bool,
+}
+
+impl Settings {
+    /// Whether a test is run more than once.
+    pub(crate) fn has_seeds(&self) -> bool {
+        self.setters.iter().any(|setter| setter.method == "seeds")
+    }
 }
 
 impl Args {

@@ -8,11 +8,12 @@ use std::collections::HashSet as Set;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Error, Expr, ExprLit, Lit, LitBool, LitStr, Path, Safety};
+use syn::{Error, Expr, ExprLit, FnArg, Lit, LitBool, LitStr, Path, Safety};
 
 use crate::args::{Arg, Args, Setter, Settings, Value};
 use crate::duration;
 use crate::item::{self, Function, Role};
+use crate::manifest;
 use crate::options::{self, Attribute, Spec, Wants};
 
 /// All that is wrong with one use of an attribute.
@@ -48,7 +49,10 @@ impl ToTokens for Mistakes {
 /// Judges the options.
 pub(crate) fn options(attribute: Attribute, args: Args, mistakes: &mut Mistakes) -> Settings {
     mistakes.extend(args.errors);
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        crate_name: manifest::crate_name(),
+        ..Settings::default()
+    };
     let mut seen = Set::new();
     for arg in &args.list {
         let name = arg.name.unraw().to_string();
@@ -322,13 +326,25 @@ fn qualifiers(function: &Function, mistakes: &mut Mistakes) {
     }
 }
 
+/// In smol's and embassy's macros the first parameter's type says on what the function runs.
+fn executor_remedy(function: &Function) -> Option<&'static str> {
+    let Some(FnArg::Typed(first)) = function.sig.inputs.first() else {
+        return None;
+    };
+    let is_executor = ["Executor", "LocalExecutor", "Spawner"]
+        .iter()
+        .any(|name| item::mentions(first.ty.to_token_stream(), name));
+    is_executor.then_some(
+        "there is no executor to be passed; remove the argument, and start tasks with `asyncio::spawn`",
+    )
+}
+
 fn entry(function: &Function, mistakes: &mut Mistakes) {
     let sig = &function.sig;
     if function.has_arguments() {
-        mistakes.on(
-            &sig.inputs,
-            "`main` takes no arguments; read the command line with `std::env::args()`",
-        );
+        let remedy = executor_remedy(function)
+            .unwrap_or("`main` takes no arguments; read the command line with `std::env::args()`");
+        mistakes.on(&sig.inputs, remedy);
     }
     if !sig.generics.params.is_empty() {
         mistakes.on(
@@ -358,7 +374,10 @@ fn test(function: &Function, mistakes: &mut Mistakes) {
             "a test is a free function; move it out of the `impl` and remove `self`",
         );
     } else if function.has_arguments() {
-        mistakes.on(&sig.inputs, "a test takes no arguments; remove them, or put `#[rstest]` or `#[test_case(..)]` above `#[asyncio::test]`");
+        let remedy = executor_remedy(function).unwrap_or(
+            "a test takes no arguments; remove them, or put `#[rstest]` or `#[test_case(..)]` above `#[asyncio::test]`",
+        );
+        mistakes.on(&sig.inputs, remedy);
     }
     if let Some(param) = function.type_or_const_param() {
         mistakes.on(

@@ -8,7 +8,7 @@
 //! The rule it keeps: only the user's tokens, `::core`, and the crate's `private` module are named. What is in `private` is a
 //! contract with the runtime; nothing here knows what it does.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
@@ -21,6 +21,7 @@ use crate::args::{Args, Setter, Settings};
 use crate::check::{self, Mistakes};
 use crate::fallback;
 use crate::item::{self, Function, Role};
+use crate::manifest;
 use crate::options::Attribute;
 
 /// Expands `#[asyncio::main]`.
@@ -40,6 +41,7 @@ fn attribute(attribute: Attribute, args: TokenStream, item: TokenStream) -> Toke
         Ok(function) => function,
         Err(error) => {
             mistakes.extend([error]);
+            let item = fallback::unreadable(item);
             return quote!(#item #mistakes);
         }
     };
@@ -68,8 +70,20 @@ pub(crate) fn crate_path(settings: &Settings) -> TokenStream {
 fn crate_path_at(span: Span, settings: &Settings) -> TokenStream {
     match &settings.crate_path {
         Some(path) => path.to_token_stream(),
-        None => quote_spanned!(span=> ::asyncio),
+        None => {
+            let name = crate_ident(&settings.crate_name, span);
+            quote_spanned!(span=> ::#name)
+        }
     }
+}
+
+fn crate_ident(name: &str, span: Span) -> Ident {
+    // A crate may be called like a keyword, and a manifest may contain anything.
+    let mut ident = syn::parse_str(name)
+        .or_else(|_| syn::parse_str(&format!("r#{name}")))
+        .unwrap_or_else(|_| Ident::new(manifest::ASYNCIO, span));
+    ident.set_span(span);
+    ident
 }
 
 fn entry(settings: &Settings, function: &Function) -> TokenStream {
@@ -78,6 +92,7 @@ fn entry(settings: &Settings, function: &Function) -> TokenStream {
     let setters = setters(settings);
     let finish = finish(
         settings,
+        &function.sig.output,
         &quote! {
             #krate::private::main(#krate::private::runner() #setters, #name())
         },
@@ -94,12 +109,14 @@ fn test_function(settings: &Settings, function: &Function) -> TokenStream {
     let krate = crate_path(settings);
     let name = &function.sig.ident;
     let setters = setters(settings);
-    let finish = finish(
-        settings,
-        &quote! {
-            #krate::private::test(#krate::private::test_options() #setters, || #krate::private::boxed(#name()))
-        },
-    );
+    let options = quote!(#krate::private::test_options() #setters);
+    let pinned = quote!(::core::pin::pin!(#name()));
+    let run = if settings.has_seeds() {
+        quote!(#krate::private::test_seeds(#options, &mut |run| run(#pinned)))
+    } else {
+        quote!(#krate::private::test(#options, #pinned))
+    };
+    let finish = finish(settings, &function.sig.output, &run);
     let output = harness_output(&function.sig.output);
     let outer = Signature {
         output,
@@ -180,6 +197,7 @@ fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     let setters = setters(settings);
     let finish = finish(
         settings,
+        &sig.output,
         &quote! {
             #krate::private::function(#krate::private::runner() #setters, async move { #pinned #(#bindings)* #tail })
         },
@@ -223,14 +241,18 @@ fn setters(settings: &Settings) -> TokenStream {
     settings.setters.iter().map(call).collect()
 }
 
-/// The outcome as what the function returns. Which of the two traits answers is a matter of auto-referencing, hence the `&`.
-fn finish(settings: &Settings, run: &TokenStream) -> TokenStream {
+/// The outcome as what the function returns. Which of the three traits answers is a matter of auto-referencing, hence the `&&`.
+/// Without an output there is no choice, and the compiler is spared the search for it.
+fn finish(settings: &Settings, output: &ReturnType, run: &TokenStream) -> TokenStream {
     let krate = crate_path(settings);
+    if let ReturnType::Default = output {
+        return quote!(#krate::private::Report::finish_run(&#run));
+    }
     quote! {
         {
             #[allow(unused_imports)]
-            use #krate::private::{Carry as _, Report as _};
-            (&#run).finish()
+            use #krate::private::{Carry as _, Keep as _, Report as _};
+            (&&#run).finish_run()
         }
     }
 }
@@ -281,7 +303,7 @@ fn plain(ident: Ident) -> Pat {
     })
 }
 
-/// A panic in [`finish`] is to point at the caller of the function. Another ABI has no way to pass the place on.
+/// A panic at the end, see [`finish`], is to point at the caller of the function. Another ABI has no way to pass the place on.
 fn track_caller(function: &Function) -> TokenStream {
     let has_it = function
         .attribute(|path| path.is_ident("track_caller"))
@@ -320,7 +342,7 @@ fn nameable(ty: &Type) -> Option<TokenStream> {
         return Some(quote!(::core::convert::Infallible));
     }
     let known = without_impl(ty.clone()).into_token_stream();
-    (!mentions_impl(known.clone())).then_some(known)
+    (!item::mentions(known.clone(), "impl")).then_some(known)
 }
 
 fn without_impl(ty: Type) -> Type {
@@ -363,14 +385,8 @@ fn arguments_without_impl(segment: &mut PathSegment) {
     }
 }
 
-fn mentions_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == "impl",
-        TokenTree::Group(group) => mentions_impl(group.stream()),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
-}
-
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! The rule it keeps: the body is one token that nobody looks into. So a body that is half written still expands, rustc alone
 //! complains about it, and its length costs nothing. Nothing here judges what was written.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt as _};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{AttrStyle, Attribute, Error, GenericParam, Path, Signature, Visibility};
+use syn::{AttrStyle, Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility};
 
 use crate::options;
 
@@ -41,7 +41,7 @@ impl Function {
         let mut head: Vec<TokenTree> = item.into_iter().collect();
         let end = head.last().map_or_else(Span::call_site, TokenTree::span);
         match head.pop().and_then(into_body) {
-            Some(body) if head.iter().any(is_fn) => {
+            Some(body) if is_function(&head) => {
                 let (attrs, vis, sig) = read_head.parse2(head.into_iter().collect())?;
                 Ok(Function {
                     attrs,
@@ -51,7 +51,7 @@ impl Function {
                 })
             }
             Some(_) => Err(no_function(&head, attribute)),
-            None if head.iter().any(is_fn) => {
+            None if is_function(&head) => {
                 let remedy = format!(
                     "`{}` needs a function with a body; add `{{ .. }}`",
                     attribute.written()
@@ -187,6 +187,15 @@ fn read_head(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Visibility,
     Ok((attrs, input.parse()?, input.parse()?))
 }
 
+/// Whether a word occurs anywhere in the tokens.
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
 /// A `$body:block` of `macro_rules` arrives inside of an invisible group.
 fn into_body(token: TokenTree) -> Option<Group> {
     let TokenTree::Group(group) = token else {
@@ -203,6 +212,32 @@ fn only_token(tokens: TokenStream) -> Option<TokenTree> {
     let mut tokens = tokens.into_iter();
     let first = tokens.next()?;
     tokens.next().is_none().then_some(first)
+}
+
+/// Whether `fn` is the word that counts: a constant or an alias may have one in its type.
+fn is_function(head: &[TokenTree]) -> bool {
+    let counts = |input: ParseStream<'_>| {
+        let _attrs = input.call(Attribute::parse_outer)?;
+        let _vis: Visibility = input.parse()?;
+        while !input.peek(Token![fn]) && (is_qualifier(input) || input.peek(LitStr)) {
+            let _: TokenTree = input.parse()?;
+        }
+        let is_function = input.peek(Token![fn]);
+        let _rest: TokenStream = input.parse()?;
+        Ok(is_function)
+    };
+    counts
+        .parse2(head.iter().cloned().collect())
+        // What comes before it is unreadable, and reading it again will tell why.
+        .unwrap_or_else(|_| head.iter().any(is_fn))
+}
+
+fn is_qualifier(input: ParseStream<'_>) -> bool {
+    const WORDS: [&str; 7] = [
+        "async", "const", "default", "extern", "gen", "safe", "unsafe",
+    ];
+    let word = input.fork().call(Ident::parse_any);
+    word.is_ok_and(|word| WORDS.iter().any(|qualifier| word == qualifier))
 }
 
 fn is_fn(token: &TokenTree) -> bool {

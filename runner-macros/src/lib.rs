@@ -4,8 +4,8 @@
 //! Use these attributes through `asyncio`; nothing here is useful without it.
 //!
 //! From the bottom up: `options` lists what can be set, `duration` reads `"250ms"`, `args` and `item` read the two
-//! token streams, `check` judges them, `fallback` makes the best of a function with mistakes, `expand` writes the
-//! result. None of them names `proc_macro`, so all of them are tested like any other code.
+//! token streams, `manifest` finds the crate's name, `check` judges what was written, `fallback` makes the best of a
+//! function with mistakes, `expand` writes the result. None of them names `proc_macro`, so all of them are tested like any other code.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod duration;
 mod expand;
 mod fallback;
 mod item;
+mod manifest;
 mod options;
 
 use proc_macro::TokenStream;
@@ -37,8 +38,9 @@ use proc_macro::TokenStream;
 /// * `debug`, or `debug = <bool>`: asyncio's debug mode.
 /// * `loop_factory = <path or closure>`: makes the event loop, `FnOnce() -> EventLoop` or `io::Result<EventLoop>`.
 /// * `terminate`, or `terminate = <bool>`: SIGTERM stops the program the way Ctrl-C does.
+/// * `hangup`, or `hangup = <bool>`: the loss of the terminal (SIGHUP) does so as well.
 /// * `shutdown_timeout = <Duration>`: one budget for the whole orderly shutdown.
-/// * `crate = <path>`: where the `asyncio` crate is, if it was renamed or re-exported.
+/// * `crate = <path>`: where the `asyncio` crate is, if another crate re-exports it. A rename in the manifest is found.
 ///
 /// A `Duration` is any expression of that type, or text such as `"5s"`, `"250ms"`, `"2min"`, `"1h 30min"`, which is
 /// checked at compile time. The other values are expressions, too; on a function with parameters they may use them.

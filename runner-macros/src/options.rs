@@ -86,6 +86,11 @@ pub(crate) const OPTIONS: &[Spec] = &[
         on: MAIN,
     },
     Spec {
+        name: "hangup",
+        wants: Wants::Flag,
+        on: MAIN,
+    },
+    Spec {
         name: "shutdown_timeout",
         wants: Wants::Duration,
         on: BOTH,
@@ -161,44 +166,108 @@ fn edit_distance(from: &str, to: &str) -> usize {
     rows[from.len()][to.len()]
 }
 
+/// An option of other runtimes, which this one has not.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    /// Its names here and there.
+    pub(crate) names: &'static [&'static str],
+    /// The attributes that are answered so.
+    pub(crate) on: &'static [Attribute],
+    /// What to write instead.
+    pub(crate) instead: &'static str,
+}
+
+/// Every option of others that is answered with this crate's own way.
+pub(crate) const FOREIGN: &[Foreign] = &[
+    Foreign {
+        names: &["flavor", "flavour"],
+        on: BOTH,
+        instead: "the event loop always runs on the calling thread; remove the option, and hand blocking work to \
+                  `asyncio::to_thread`",
+    },
+    Foreign {
+        names: &[
+            "worker_threads",
+            "core_threads",
+            "max_threads",
+            "threads",
+            "workers",
+        ],
+        on: BOTH,
+        instead: "the event loop has one thread; remove the option, or size the pool for blocking work with \
+                  `loop_factory = || EventLoop::builder().executor(..).build()`",
+    },
+    Foreign {
+        names: &["start_paused", "paused"],
+        on: TEST,
+        instead: "write `virtual_time`",
+    },
+    Foreign {
+        names: &["start_paused", "paused"],
+        on: MAIN,
+        instead: "`virtual_time` is for tests; on `main` write \
+                  `loop_factory = || EventLoop::builder().virtual_time().build()`",
+    },
+    Foreign {
+        names: &["unhandled_panic"],
+        on: BOTH,
+        instead: "a task's panic reaches whoever awaits the task; for all the others call `set_exception_handler` on the \
+                  event loop",
+    },
+    Foreign {
+        names: &[
+            "system",
+            "executor",
+            "driver",
+            "with_proactor",
+            "entries",
+            "backend",
+            "backend_options",
+            "use_uvloop",
+        ],
+        on: BOTH,
+        instead: "write `loop_factory = ..` with a function that makes the event loop",
+    },
+    Foreign {
+        names: &[
+            "timer_enabled",
+            "enable_timer",
+            "timer",
+            "enable_all",
+            "enable_io",
+            "enable_time",
+        ],
+        on: BOTH,
+        instead: "I/O and timers are always there and start when first used; remove the option",
+    },
+    Foreign {
+        names: &["name"],
+        on: BOTH,
+        instead: "an event loop has no name, but tasks have: `asyncio::task().name(..).spawn(..)`",
+    },
+    Foreign {
+        names: &["seed", "iterations", "retries"],
+        on: TEST,
+        instead: "write `seeds = <number>`, which runs the test under that many schedules",
+    },
+    Foreign {
+        names: &["seed", "iterations", "retries"],
+        on: MAIN,
+        instead: "on `main` write `loop_factory = || EventLoop::builder().seed(..).build()` for one certain schedule",
+    },
+    Foreign {
+        names: &["leaks"],
+        on: TEST,
+        instead: "write `leftovers = \"error\"`",
+    },
+];
+
 /// What to write instead of an option that other runtimes have and this one has not.
 pub(crate) fn instead_of(name: &str, attribute: Attribute) -> Option<&'static str> {
-    Some(match name {
-        "flavor" | "flavour" => {
-            "the event loop always runs on the calling thread; remove the option, and hand blocking work to `asyncio::to_thread`"
-        }
-        "worker_threads" | "core_threads" | "max_threads" | "threads" | "workers" => {
-            "the event loop has one thread; remove the option, or size the pool for blocking work with \
-             `loop_factory = || EventLoop::builder().executor(..).build()`"
-        }
-        "start_paused" | "paused" => match attribute {
-            Attribute::Test => "write `virtual_time`",
-            Attribute::Main => {
-                "`virtual_time` is for tests; on `main` write `loop_factory = || EventLoop::builder().virtual_time().build()`"
-            }
-        },
-        "unhandled_panic" => {
-            "a task's panic reaches whoever awaits the task; for all the others call `set_exception_handler` on the event loop"
-        }
-        "system" | "executor" | "driver" | "with_proactor" | "entries" | "backend"
-        | "backend_options" | "use_uvloop" => {
-            "write `loop_factory = ..` with a function that makes the event loop"
-        }
-        "timer_enabled" | "enable_timer" | "timer" | "enable_all" | "enable_io" | "enable_time" => {
-            "I/O and timers are always there and start when first used; remove the option"
-        }
-        "name" => "an event loop has no name, but tasks have: `asyncio::task().name(..).spawn(..)`",
-        "seed" | "iterations" | "retries" => match attribute {
-            Attribute::Test => {
-                "write `seeds = <number>`, which runs the test under that many schedules"
-            }
-            Attribute::Main => {
-                "on `main` write `loop_factory = || EventLoop::builder().seed(..).build()` for one certain schedule"
-            }
-        },
-        "leaks" if attribute == Attribute::Test => "write `leftovers = \"error\"`",
-        _ => return None,
-    })
+    FOREIGN
+        .iter()
+        .find(|foreign| foreign.names.contains(&name) && foreign.on.contains(&attribute))
+        .map(|foreign| foreign.instead)
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::task::cell::TaskOptions;
 
 /// An async generator, as the loop sees it.
 pub(crate) trait CloseAsync {
+    /// The line that made it.
+    fn location(&self) -> &'static Location<'static>;
+
     /// Ends it: its cleanup runs, and may await.
     fn close(self: Rc<Self>) -> Pin<Box<dyn Future<Output = ()>>>;
 }
@@ -85,6 +88,15 @@ impl LoopCore {
         !asyncgens.live.borrow().is_empty()
             || !asyncgens.orphans.borrow().is_empty()
             || asyncgens.finalizing.get() > 0
+    }
+
+    /// Says where the generators were made that are to be closed, or whose cleanup runs: those stay entered until it is over.
+    pub(crate) fn asyncgens_left(&self) -> Vec<&'static Location<'static>> {
+        let live = self.asyncgens.live.borrow();
+        live.iter()
+            .filter_map(|(_, generator)| generator.upgrade())
+            .map(|generator| generator.location())
+            .collect()
     }
 
     /// The next one to close at the loop's end: orphans first, then what lives, latest first.

@@ -27,7 +27,8 @@ impl EventLoop {
     ///
     /// A second call for the same signal replaces the callback. While a handler for SIGINT is set, Ctrl-C does not cancel
     /// the main task. The handlers are removed when the loop is closed; then, or after
-    /// [`remove_signal_handler`](EventLoop::remove_signal_handler), the signal does what it did before.
+    /// [`remove_signal_handler`](EventLoop::remove_signal_handler), the signal does what it did before: in a run, Ctrl-C
+    /// cancels the main task again. Code that would rather await signals finds them in [`signal`](crate::signal).
     ///
     /// # Errors
     ///

@@ -29,6 +29,10 @@
 //!      +--> press: dies
 //! ```
 //!
+//! While the runner closes, the ladder stands again. It begins on the rung that the last run had reached, so that a press
+//! after the run's first one is the second. Where nothing was pressed before, there is no main task to cancel, and the
+//! first press does at once what is left to do (hurry); such a ladder is one rung shorter.
+//!
 //! What stays broken: a process that was stopped (Ctrl-Z) or starved for 100 ms between two presses looks like one that
 //! does not react; and of two presses within the same instant the kernel may make one.
 //!
@@ -51,6 +55,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(1);
 /// The press that always kills.
 const LAST_PRESS: u32 = 3;
+/// The press that kills where the first one already hurried: in a close that began without any.
+const LAST_PRESS_OF_CLOSE: u32 = 2;
 /// The signals that can be a press; a position in this list plus one fits the word's two bits.
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
@@ -66,8 +72,8 @@ pub(crate) trait Interruptible: Send + Sync {
 /// One moment of the ladder, small enough to change in one atomic step.
 ///
 /// From the lowest bit: presses (2 bits), answered presses (2), the first press's signal (2), the last press's signal
-/// (2), armed (1), the run's number (the other 23). The number may come round: it only has to differ between runs that
-/// the watching thread can confuse, which looks once a millisecond.
+/// (2), armed (1), one rung less (1), the run's number (the other 22). The number may come round: it only has to differ
+/// between runs that the watching thread can confuse, which looks once a millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Word(u32);
 
@@ -76,7 +82,8 @@ impl Word {
     const FIRST: u32 = 4;
     const LAST: u32 = 6;
     const ARMED: u32 = 1 << 8;
-    const RUN: u32 = 9;
+    const SHORT: u32 = 1 << 9;
+    const RUN: u32 = 10;
 
     /// No run was ever armed.
     const START: Word = Word(0);
@@ -110,6 +117,28 @@ impl Word {
     /// The next run, armed, with no press.
     fn next_run(self) -> Word {
         Word(self.run().wrapping_add(1) << Word::RUN | Word::ARMED)
+    }
+
+    /// The close that follows `before`, armed, on the rung that was reached.
+    fn next_close(self, before: Presses) -> Word {
+        let next = self.next_run();
+        let count = before.count.min(LAST_PRESS - 1);
+        match before.signal.and_then(code_of) {
+            Some(code) if count > 0 => {
+                let signals = code << Word::FIRST | code << Word::LAST;
+                Word(next.0 | signals | count << Word::ANSWERED | count)
+            }
+            _ => Word(next.0 | Word::SHORT),
+        }
+    }
+
+    /// The press that kills.
+    fn last_press(self) -> u32 {
+        if self.0 & Word::SHORT != 0 {
+            LAST_PRESS_OF_CLOSE
+        } else {
+            LAST_PRESS
+        }
     }
 
     /// The run is over.
@@ -177,7 +206,7 @@ fn step(next: impl Fn(Word) -> Option<Word>) -> Result<Word, Word> {
 /// Counts a press. Runs inside of the signal handler: one atomic step, nothing else.
 fn note(signal: i32) -> Noted {
     match step(|word| word.pressed(signal)) {
-        Ok(word) if word.presses() < LAST_PRESS => Noted::Counted,
+        Ok(word) if word.presses() < word.last_press() => Noted::Counted,
         // The last press, or nobody to press for.
         _ => Noted::Deadly,
     }
@@ -289,7 +318,7 @@ pub(crate) struct Armed {
 }
 
 /// The presses of a run that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Presses {
     /// How many there were.
     pub(crate) count: u32,
@@ -310,23 +339,53 @@ pub(crate) fn try_arm(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<
     if !signals::on_main_thread() {
         return Err(NotArmed::OtherThread);
     }
-    begin(target, wanted)
+    begin(target, wanted, Word::next_run)
+}
+
+/// Arms the ladder for the close after a run with those presses, on the rung that they have reached.
+///
+/// # Errors
+///
+/// As [`try_arm`].
+pub(crate) fn try_arm_close(
+    target: Arc<dyn Interruptible>,
+    wanted: &[i32],
+    before: Presses,
+) -> Result<Armed, NotArmed> {
+    if !signals::on_main_thread() {
+        return Err(NotArmed::OtherThread);
+    }
+    begin(target, wanted, |word| word.next_close(before))
+}
+
+/// The presses so far of whatever run or close is armed, 0 if none is.
+pub(crate) fn presses_now() -> u32 {
+    let word = look();
+    if word.is_armed() { word.presses() } else { 0 }
 }
 
 /// Arms on any thread.
-fn begin(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<Armed, NotArmed> {
+fn begin(
+    target: Arc<dyn Interruptible>,
+    wanted: &[i32],
+    start: impl FnOnce(Word) -> Word,
+) -> Result<Armed, NotArmed> {
     // Acquire: pairs with the Release in `end`; the last owner is done with the word and the slot.
     if OWNED.swap(true, Ordering::Acquire) {
         return Err(NotArmed::Taken);
     }
-    let armed = begin_owned(target, wanted);
+    let armed = begin_owned(target, wanted, start);
     if armed.is_err() {
         OWNED.store(false, Ordering::Release);
     }
     armed
 }
 
-fn begin_owned(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<Armed, NotArmed> {
+fn begin_owned(
+    target: Arc<dyn Interruptible>,
+    wanted: &[i32],
+    start: impl FnOnce(Word) -> Word,
+) -> Result<Armed, NotArmed> {
     // Before the thread is started, which is for ever: most programs with handlers of their own never need it.
     if !wanted.iter().any(|&signal| signals::is_free(signal)) {
         return Err(NotArmed::NotFree);
@@ -335,7 +394,7 @@ fn begin_owned(target: Arc<dyn Interruptible>, wanted: &[i32]) -> Result<Armed, 
     // The order is the point: whom to wake, then the fresh count, and only then the signals that are counted. (CPython
     // resets the count last and so forgets a press in between.)
     TARGET.put(target);
-    WORD.store(look().next_run().0, Ordering::Release);
+    WORD.store(start(look()).0, Ordering::Release);
     let claimed = SIGNALS.map(|signal| wanted.contains(&signal) && router.claim(signal));
     let mut armed = Armed { router, claimed };
     if claimed.contains(&true) {
@@ -374,6 +433,14 @@ impl Armed {
             let next = word.with_answered(presses);
             (next != word).then_some(next)
         });
+    }
+
+    /// Ends the run for the ladder, and begins the close that follows in the same step: no press falls between the two.
+    /// Says what came until this moment.
+    pub(crate) fn go_on_with_close(&self) -> Presses {
+        match step(|word| Some(word.next_close(word.into()))) {
+            Ok(word) | Err(word) => word.into(),
+        }
     }
 
     /// Ends the run for the ladder, gives the signals back, and says what came until this moment.

@@ -14,13 +14,14 @@ use std::task::{Context as Cx, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::interrupt::{self, Armed, Interruptible, NotArmed};
+use super::exit::Exit;
+use super::interrupt::{self, Armed, Interruptible, NotArmed, Presses};
 use crate::driver::Notify;
 use crate::error::{CancelReason, RunError};
 use crate::event_loop::EventLoop;
 use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::inbox::Inbox;
-use crate::signals::{SIGINT, SIGTERM};
+use crate::signals::{SIGHUP, SIGTERM};
 use crate::task::scheduler::Mail;
 use crate::task::{TaskRef, is_cancel_pending};
 
@@ -31,12 +32,11 @@ pub(super) struct Ladder {
 }
 
 /// Shared with the callback that the loop calls.
-#[derive(Default)]
 struct Run {
     /// Set if this run handles signals.
     armed: RefCell<Option<(Armed, TaskRef)>>,
-    /// Presses that were reacted to.
-    answered: Cell<u32>,
+    /// Presses that were reacted to, for the close that may follow. The runner's, so that it is known after a panic, too.
+    presses: Rc<Cell<Presses>>,
     /// The main task was asked to stop.
     cancelled: Cell<bool>,
     /// The main task is not waited for any more.
@@ -56,33 +56,55 @@ impl Interruptible for Attention {
     }
 }
 
+/// What a press wakes, if the loop is not closed.
+pub(super) fn attention(event_loop: &EventLoop) -> Option<Arc<dyn Interruptible>> {
+    let core = event_loop.core();
+    let notifier = core.notifier()?;
+    Some(Arc::new(Attention {
+        inbox: core.scheduler.inbox,
+        notifier,
+    }))
+}
+
+/// What a run or a close gives that was ended by that signal.
+pub(super) fn interruption(signal: Option<i32>) -> RunError {
+    match signal {
+        Some(SIGTERM) => RunError::Terminated,
+        Some(SIGHUP) => RunError::HungUp,
+        _ => RunError::KeyboardInterrupt,
+    }
+}
+
 impl Ladder {
-    pub(super) fn new(event_loop: &EventLoop) -> Ladder {
+    /// The presses of this run are written to `presses`.
+    pub(super) fn new(event_loop: &EventLoop, presses: &Rc<Cell<Presses>>) -> Ladder {
+        presses.set(Presses::default());
         Ladder {
             event_loop: event_loop.clone(),
-            run: Rc::default(),
+            run: Rc::new(Run {
+                armed: RefCell::default(),
+                presses: presses.clone(),
+                cancelled: Cell::new(false),
+                abandoned: Cell::new(false),
+            }),
         }
     }
 
-    /// From now on a press cancels `main`, if signals are this runner's to handle.
-    pub(super) fn arm(&self, main: &TaskRef, terminate: bool) {
-        let core = self.event_loop.core();
-        let Some(notifier) = core.notifier() else {
+    /// From now on a press by one of the `wanted` signals cancels `main`, if they are this runner's to handle.
+    pub(super) fn arm(&self, main: &TaskRef, wanted: &[i32]) {
+        if wanted.is_empty() {
+            return;
+        }
+        let Some(attention) = attention(&self.event_loop) else {
             return;
         };
         // The loop must listen before the first signal can come.
         let run = self.run.clone();
-        core.set_on_interrupt(Some(Rc::new(move || run.react())));
-        let attention = Attention {
-            inbox: core.scheduler.inbox,
-            notifier,
-        };
-        let wanted: &[i32] = if terminate {
-            &[SIGINT, SIGTERM]
-        } else {
-            &[SIGINT]
-        };
-        match interrupt::try_arm(Arc::new(attention), wanted) {
+        let react = move || run.react();
+        self.event_loop
+            .core()
+            .set_on_interrupt(Some(Rc::new(react)));
+        match interrupt::try_arm(attention, wanted) {
             Ok(armed) => *self.run.armed.borrow_mut() = Some((armed, main.clone())),
             Err(NotArmed::NoThread(error)) => report_deafness(error),
             // Not ours to handle: another thread, another runner, or the program itself does.
@@ -102,24 +124,41 @@ impl Ladder {
         self.run.abandoned.get()
     }
 
-    /// Turns what the loop returned into what the run's caller gets, and gives the signals back.
-    pub(super) fn outcome<T>(self, output: Result<T, RunError>) -> Result<T, RunError> {
-        let Some((armed, main)) = self.run.armed.take() else {
-            return output;
+    /// Gives the signals back, or leaves them to an `heir`, the close that follows at once. Tells whether it was a press
+    /// that ended the run, given what the loop returned and whether the program asked to exit, which had the main task
+    /// `asked` to stop as well.
+    pub(super) fn outcome<T>(
+        self,
+        output: &Result<T, RunError>,
+        exit: Option<Exit>,
+        asked: bool,
+        heir: Option<&Cell<Option<Armed>>>,
+    ) -> Option<RunError> {
+        let (armed, main) = self.run.armed.take()?;
+        let looked_at = self.run.presses.get().count;
+        let presses = match heir {
+            None => armed.disarm(),
+            Some(heir) => {
+                let presses = armed.go_on_with_close();
+                heir.set(Some(armed));
+                presses
+            }
         };
-        let presses = armed.disarm();
-        let interrupted = match &output {
+        self.run.presses.set(presses);
+        if asked {
+            // Our own request is no one else's.
+            main.uncancel();
+        }
+        let interrupted = match output {
+            // The program's decision came after the last press.
+            _ if exit.is_some_and(|exit| exit.presses >= presses.count) => false,
             // After the loop's last look: it came too late to cancel anything, but it must not be lost either.
-            _ if presses.count > self.run.answered.get() => true,
+            _ if presses.count > looked_at => true,
             Err(RunError::Stopped) => self.is_abandoned(),
             Err(RunError::Cancelled(_)) => self.run.cancelled.get() && main.uncancel() == 0,
             _ => false,
         };
-        match presses.signal {
-            Some(SIGTERM) if interrupted => Err(RunError::Terminated),
-            _ if interrupted => Err(RunError::KeyboardInterrupt),
-            _ => output,
-        }
+        interrupted.then(|| interruption(presses.signal))
     }
 }
 
@@ -148,7 +187,11 @@ impl Run {
         }
         // Last: a loop that hangs while it writes to a terminal that was stopped has not reacted.
         armed.acknowledge(presses);
-        self.answered.set(presses);
+        self.presses.set(Presses {
+            count: presses,
+            acknowledged: presses,
+            signal: armed.signal(),
+        });
     }
 }
 
@@ -184,10 +227,9 @@ fn report_deafness(error: std::io::Error) {
 }
 
 fn reason(armed: &Armed) -> CancelReason {
-    if armed.signal() == Some(SIGTERM) {
-        CancelReason::Terminate
-    } else {
-        CancelReason::Interrupt
+    match armed.signal() {
+        Some(SIGTERM | SIGHUP) => CancelReason::Terminate,
+        _ => CancelReason::Interrupt,
     }
 }
 

@@ -4,31 +4,46 @@
 //! state is restored, the runner stays usable, and `close` still goes through all of its phases. This is the top of the
 //! runtime: it puts the pieces together and nothing below knows it.
 
+mod closing;
+mod exit;
+mod hooks;
 pub(crate) mod interrupt;
 mod ladder;
+mod outcome;
+mod program;
+mod report;
 mod shutdown;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
-use std::panic::Location;
+use std::panic::{self, Location};
+use std::rc::Rc;
 use std::time::Duration;
 
-pub use self::shutdown::{AbandonedJob, ShutdownReport, Survivor};
+pub use self::exit::exit;
+pub use self::hooks::at_exit;
+pub(crate) use self::outcome::Ended;
+pub use self::report::{AbandonedJob, ShutdownReport, Survivor};
 
+use self::closing::Closing;
+use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
+use self::program::Program;
 use crate::context::{Context, copy_context};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
+use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::TaskOptions;
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
 ///
 /// The same as a [`Runner`] made, run once and closed. What goes wrong while closing is reported to the loop's exception
-/// handler, and does not take the future's result away.
+/// handler, and does not take the future's result away. Only Ctrl-C during the close, and [`exit()`] there, take its place,
+/// as in Python; stderr tells so if the result has a value. A program that needs both uses a [`Runner`].
 ///
 /// # Errors
 ///
@@ -48,24 +63,32 @@ use crate::task::cell::TaskOptions;
 /// ```
 #[track_caller]
 pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, RunError> {
-    run_and_close(&Runner::new(), future.into_future())
+    run_and_close(&Runner::new(), future.into_future()).settle()
 }
 
 /// Runs and closes; on a panic the runner's destructor closes.
 #[track_caller]
-pub(crate) fn run_and_close<F: Future>(runner: &Runner, future: F) -> Result<F::Output, RunError> {
-    let output = if is_large::<F>() {
-        runner.run(Box::pin(future))
-    } else {
-        runner.run(future)
+pub(crate) fn run_and_close<F: Future>(runner: &Runner, future: F) -> Ended<F::Output> {
+    let live = match runner.initialize() {
+        Ok(live) => live,
+        Err(error) => return Ended::new(Err(error)),
     };
-    let event_loop = runner.event_loop();
-    if let (Err(error), Ok(event_loop)) = (runner.close(), event_loop) {
+    // One stretch for other threads' requests to exit: none falls between the run and the close.
+    let _underway = live.program.begin();
+    runner.closes_next.set(true);
+    let mut ended = if is_large::<F>() {
+        runner.run_at(None, Location::caller(), Box::pin(future))
+    } else {
+        runner.run_at(None, Location::caller(), future)
+    };
+    let closed = runner.close_live();
+    if let Err(error) = closed.report {
         // The result of the run is the caller's; this is what is left to say.
         let context = ExceptionContext::new("closing the runner failed").with_error(error);
-        event_loop.call_exception_handler(context);
+        live.event_loop.call_exception_handler(context);
     }
-    output
+    ended.followed_by(closed.ending);
+    ended
 }
 
 /// Where a runner is in its life.
@@ -104,8 +127,12 @@ pub enum RunnerState {
 pub struct Runner {
     options: Options,
     state: RefCell<State>,
-    /// A second press ended the last run: the close that follows does not wait long.
-    hurried: Cell<bool>,
+    /// The presses of Ctrl-C in the last run: the close goes on from there.
+    presses: Rc<Cell<Presses>>,
+    /// The run is followed by the close at once, which takes the signals over.
+    closes_next: Cell<bool>,
+    /// From such a run to its close: the signals.
+    armed: Cell<Option<Armed>>,
 }
 
 /// What the builder was told.
@@ -114,7 +141,33 @@ struct Options {
     loop_factory: RefCell<Option<LoopFactory>>,
     interrupt: bool,
     terminate: bool,
+    hangup: bool,
     shutdown_timeout: Option<Duration>,
+    detached_panic: DetachedPanic,
+}
+
+/// What a panic does in a task that nobody awaits; see [`RunnerBuilder::detached_panic`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DetachedPanic {
+    /// It is reported to the exception handler, and the program goes on.
+    #[default]
+    Report,
+    /// It is reported, the main task is cancelled, and the run goes on with the panic once that has ended.
+    Stop,
+}
+
+impl Options {
+    /// The signals that are presses of the ladder.
+    fn presses(&self) -> Vec<i32> {
+        let asked = [
+            (self.interrupt, SIGINT),
+            (self.terminate, SIGTERM),
+            (self.hangup, SIGHUP),
+        ];
+        let wanted = asked.into_iter().filter(|(is_wanted, _)| *is_wanted);
+        wanted.map(|(_, signal)| signal).collect()
+    }
 }
 
 type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
@@ -133,6 +186,15 @@ struct Live {
     context: Context,
     /// The runner made the loop the thread's current one, and so takes that back.
     is_current: bool,
+    /// What the code that runs here can reach of the runner.
+    program: Rc<Program>,
+}
+
+/// What became of a close.
+struct Closed {
+    report: Result<ShutdownReport, RunError>,
+    /// A press of Ctrl-C, or a request to exit, that came during the close.
+    ending: Option<RunError>,
 }
 
 impl Runner {
@@ -149,7 +211,9 @@ impl Runner {
                 loop_factory: RefCell::new(None),
                 interrupt: true,
                 terminate: false,
+                hangup: false,
                 shutdown_timeout: None,
+                detached_panic: DetachedPanic::Report,
             },
         }
     }
@@ -166,14 +230,16 @@ impl Runner {
     /// [`RunError::Nested`] inside of a running loop and [`RunError::Closed`] after [`close`](Runner::close), both before
     /// anything is done and with the future dropped unpolled; [`RunError::EventLoop`] if the loop could not be made (the
     /// next call tries again) or broke; [`RunError::Cancelled`], [`RunError::KeyboardInterrupt`],
-    /// [`RunError::Terminated`] and [`RunError::Stopped`] for what they say.
+    /// [`RunError::Terminated`], [`RunError::HungUp`], [`RunError::Exit`] and [`RunError::Stopped`] for what they say.
     ///
     /// # Panics
     ///
-    /// Goes on with the future's panic. The runner stays usable, and its close still goes through all phases.
+    /// Goes on with the future's panic, or with that of a task if [`DetachedPanic::Stop`] is set. The runner stays usable,
+    /// and its close still goes through all phases.
     #[track_caller]
     pub fn run<F: IntoFuture>(&self, future: F) -> Result<F::Output, RunError> {
         self.run_at(None, Location::caller(), future.into_future())
+            .settle()
     }
 
     /// Runs `future` in the given context instead of the runner's own.
@@ -196,6 +262,7 @@ impl Runner {
             Location::caller(),
             future.into_future(),
         )
+        .settle()
     }
 
     fn run_at<F: Future>(
@@ -203,12 +270,13 @@ impl Runner {
         context: Option<Context>,
         location: &'static Location<'static>,
         future: F,
-    ) -> Result<F::Output, RunError> {
-        if is_large::<F>() {
+    ) -> Ended<F::Output> {
+        let ended = if is_large::<F>() {
             self.run_with(context, location, Box::pin(future))
         } else {
             self.run_with(context, location, future)
-        }
+        };
+        ended.unwrap_or_else(|error| Ended::new(Err(error)))
     }
 
     fn run_with<F: Future>(
@@ -216,13 +284,16 @@ impl Runner {
         context: Option<Context>,
         location: &'static Location<'static>,
         future: F,
-    ) -> Result<F::Output, RunError> {
+    ) -> Result<Ended<F::Output>, RunError> {
         if try_running_loop().is_some() {
             return Err(RunError::Nested);
         }
         let live = self.initialize()?;
+        let program = &*live.program;
         let context = Some(context.unwrap_or(live.context));
-        let ladder = Ladder::new(&live.event_loop);
+        let _underway = program.begin();
+        let ladder = Ladder::new(&live.event_loop, &self.presses);
+        let running = RunningMain::begin(&live.event_loop, &live.program, &self.options);
         let output = live.event_loop.run_main(
             TaskOptions {
                 context,
@@ -230,16 +301,21 @@ impl Runner {
             },
             ladder.guard(future),
             |main| {
-                if self.options.interrupt {
-                    ladder.arm(main, self.options.terminate);
-                }
+                program.begin_run(main);
+                ladder.arm(main, &self.options.presses());
                 Ok(())
             },
             |_main| ladder.is_abandoned(),
         );
-        self.hurried
-            .set(self.hurried.get() || ladder.is_abandoned());
-        ladder.outcome(output)
+        drop(running);
+        let exit = program.exit.take();
+        let heir = self.closes_next.get().then_some(&self.armed);
+        let interruption = ladder.outcome(&output, exit, program.has_asked(), heir);
+        if let Some(payload) = program.take_panic() {
+            panic::resume_unwind(payload);
+        }
+        let exit = exit.map(|exit| RunError::Exit(exit.code));
+        Ok(Ended::of_run(output, interruption.or(exit)))
     }
 
     /// Returns the runner's loop, made now if this is the first use.
@@ -278,9 +354,10 @@ impl Runner {
             set_event_loop(event_loop.clone());
         }
         let live = Live {
-            event_loop,
             context: copy_context(),
             is_current,
+            program: Program::enter(&event_loop),
+            event_loop,
         };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
@@ -308,31 +385,93 @@ impl Runner {
     /// Each phase is gone through whatever happened in the one before. Closing a runner that was not used yet, or is
     /// closed, does nothing.
     ///
+    /// Ctrl-C is heard meanwhile, as in a run: the first press hurries the close, which then takes at most a second more and
+    /// waits for no job, and the next one ends the process. Where the last run was interrupted already, the same presses
+    /// count as the second and the third.
+    ///
     /// # Errors
     ///
-    /// [`RunError::AlreadyRunning`] or [`RunError::Nested`] inside of a running loop, with nothing changed;
-    /// [`RunError::EventLoop`] if the loop broke and tasks had to be dropped instead of awaited.
+    /// [`RunError::AlreadyRunning`] or [`RunError::Nested`] inside of a running loop, with nothing changed. Else the runner is
+    /// closed whatever this returns: [`RunError::EventLoop`] if the loop broke and tasks had to be dropped instead of
+    /// awaited, [`RunError::KeyboardInterrupt`] or [`RunError::Terminated`] after a press during the close, and
+    /// [`RunError::Exit`] if [`exit()`] was called there. What the report would have said was written to stderr and to the
+    /// exception handler then.
     pub fn close(&self) -> Result<ShutdownReport, RunError> {
+        let closed = self.close_live();
+        match closed.ending {
+            Some(ending) => closed.report.and(Err(ending)),
+            None => closed.report,
+        }
+    }
+
+    fn close_live(&self) -> Closed {
+        let refused = |report| Closed {
+            report,
+            ending: None,
+        };
         let live = match &*self.state.borrow() {
-            State::Created | State::Closed => return Ok(ShutdownReport::default()),
+            State::Created | State::Closed => return refused(Ok(ShutdownReport::default())),
             State::Initialized(live) => live.clone(),
         };
         if live.event_loop.is_running() {
-            return Err(RunError::AlreadyRunning);
+            return refused(Err(RunError::AlreadyRunning));
         }
         if try_running_loop().is_some() {
-            return Err(RunError::Nested);
+            return refused(Err(RunError::Nested));
         }
-        let limits = shutdown::Limits {
-            timeout: self.options.shutdown_timeout,
-            hurried: self.hurried.get(),
-        };
-        let report = shutdown::shut_down(&live.event_loop, limits);
+        let _underway = live.program.begin();
+        let closing = Closing::new(&live.event_loop, self.presses.get());
+        closing.arm(&self.options.presses(), self.armed.take());
+        let timeout = self.options.shutdown_timeout;
+        let report = shutdown::shut_down(&live.event_loop, &live.program.hooks, &closing, timeout);
+        live.program.leave();
         if live.is_current {
             set_event_loop(None);
         }
         *self.state.borrow_mut() = State::Closed;
-        report
+        // Last, so that no press falls behind it that is still of this close.
+        let interruption = closing.outcome();
+        let exit = live.program.exit.take();
+        Closed {
+            report,
+            ending: outcome::latest(interruption, exit),
+        }
+    }
+}
+
+/// While it lives, a run is under way, as the rest of the program sees it.
+struct RunningMain<'a> {
+    event_loop: &'a EventLoop,
+    program: &'a Program,
+}
+
+impl<'a> RunningMain<'a> {
+    fn begin(
+        event_loop: &'a EventLoop,
+        program: &'a Rc<Program>,
+        options: &Options,
+    ) -> RunningMain<'a> {
+        if options.detached_panic == DetachedPanic::Stop {
+            let keeper = program.clone();
+            let keep = move |payload| keeper.stop_for(payload);
+            event_loop
+                .core()
+                .scheduler
+                .exceptions
+                .set_panic_keeper(Some(Rc::new(keep)));
+        }
+        RunningMain {
+            event_loop,
+            program,
+        }
+    }
+}
+
+impl Drop for RunningMain<'_> {
+    fn drop(&mut self) {
+        self.program.end_run();
+        let exceptions = &self.event_loop.core().scheduler.exceptions;
+        exceptions.set_panic_keeper(None);
     }
 }
 
@@ -349,7 +488,10 @@ impl Drop for Runner {
         if let (Ok(Err(RunError::Nested)), State::Initialized(live)) =
             (closed, &*self.state.borrow())
         {
+            let why = "the runner was dropped inside of another running loop";
+            live.program.hooks.give_up(&live.event_loop, why);
             let _ = live.event_loop.close();
+            live.program.leave();
         }
     }
 }
@@ -405,7 +547,8 @@ impl RunnerBuilder {
         self
     }
 
-    /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`.
+    /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`. The other signals have
+    /// switches of their own.
     pub fn interrupt(mut self, interrupt: bool) -> RunnerBuilder {
         self.options.interrupt = interrupt;
         self
@@ -417,9 +560,66 @@ impl RunnerBuilder {
         self
     }
 
+    /// Says whether the loss of the terminal (SIGHUP) is treated like Ctrl-C.
+    ///
+    /// Without it the process dies at once when its terminal is closed, as any program does. Under `nohup`, SIGHUP stays
+    /// ignored. A service that reads its configuration again at SIGHUP wants [`signal::hangup`](crate::signal::hangup)
+    /// instead.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// # use std::{process::Command, time::Duration};
+    /// # fn hang_up() { Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap(); }
+    /// let runner = asyncio::Runner::builder().terminate(true).hangup(true).build();
+    /// # if cfg!(target_os = "linux") {
+    /// let outcome = runner.run(async {
+    /// #   asyncio::running_loop().call_soon(hang_up);
+    ///     let session = asyncio::sleep(Duration::from_secs(3600));
+    ///     asyncio::finally(session, async || println!("saved")).await;
+    /// });
+    /// assert!(matches!(outcome, Err(asyncio::RunError::HungUp)));
+    /// # }
+    /// ```
+    pub fn hangup(mut self, hangup: bool) -> RunnerBuilder {
+        self.options.hangup = hangup;
+        self
+    }
+
     /// Limits the whole orderly shutdown. Tasks that are left then are named on stderr, and dropped.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> RunnerBuilder {
         self.options.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// Says what a panic does in a task that nobody awaits: it is reported and the program goes on, unless this is called
+    /// with [`DetachedPanic::Stop`].
+    ///
+    /// Then the first such panic ends the program in an orderly way: it is reported, the main task is cancelled and may
+    /// clean up, and [`run`](Runner::run) goes on with the task's panic, whatever main has returned; the close goes through
+    /// all phases, and the process ends with status 101. A panic during the close is reported, as ever. A task counts as one
+    /// that nobody awaits from the moment its handle is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// let runner = asyncio::Runner::builder()
+    ///     .detached_panic(asyncio::DetachedPanic::Stop)
+    ///     .build();
+    /// let run = || {
+    ///     runner.run(async {
+    ///         drop(asyncio::spawn(async { panic!("out of cheese") }));
+    ///         std::future::pending::<()>().await;
+    ///     })
+    /// };
+    /// let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+    /// assert_eq!(*panic.downcast::<&str>().unwrap(), "out of cheese");
+    /// ```
+    pub fn detached_panic(mut self, detached_panic: DetachedPanic) -> RunnerBuilder {
+        self.options.detached_panic = detached_panic;
         self
     }
 
@@ -428,12 +628,18 @@ impl RunnerBuilder {
         Runner {
             options: self.options,
             state: RefCell::new(State::Created),
-            hurried: Cell::new(false),
+            presses: Rc::default(),
+            closes_next: Cell::new(false),
+            armed: Cell::new(None),
         }
     }
 }
 
 /// What a loop factory may return: a loop, or the attempt to make one.
+#[diagnostic::on_unimplemented(
+    message = "a loop factory returns `EventLoop` or `io::Result<EventLoop>`, not `{Self}`",
+    label = "this one returns `{Self}`"
+)]
 pub trait IntoEventLoop {
     /// Returns the loop.
     ///

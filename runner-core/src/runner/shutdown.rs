@@ -1,139 +1,33 @@
-//! The orderly end of a loop, phase by phase, and the report about it.
+//! The orderly end of a loop, phase by phase.
 //!
-//! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) async generators
-//! are closed, (3) the default executor is shut down, (4) the loop is closed. One deadline bounds all of it, if one is set.
+//! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) exit hooks run,
+//! (3) async generators are closed, (4) the default executor is shut down, (5) the loop is closed. One deadline bounds all
+//! of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
+use std::pin::Pin;
+use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::cancel::timeout_at;
-use crate::error::{CancelReason, RunError, panic_text};
+use super::closing::Closing;
+use super::hooks::{self, ExitHooks, Hook};
+use super::report::{AbandonedJob, ShutdownReport, Survivor};
+use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
-use crate::exception::TaskInfo;
-use crate::pool::RunningJob;
+use crate::task::cell::TaskOptions;
+use crate::task::{Task, TaskRef};
 
 /// How long the default executor is waited for; CPython's constant since 3.12.
 const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a close waits that follows a second press of Ctrl-C.
+/// How long a close waits that was hurried by a press of Ctrl-C.
 const HURRIED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After this, and then ever more rarely, a close without a limit says whom it waits for.
+/// After this, and then ever more rarely, the shutdown says whom it waits for.
 const FIRST_NOTICE: Duration = Duration::from_secs(10);
-
-/// What bounds one shutdown.
-pub(super) struct Limits {
-    pub(super) timeout: Option<Duration>,
-    pub(super) hurried: bool,
-}
-
-impl Limits {
-    fn deadline(&self, now: Instant) -> Option<Instant> {
-        let timeout = match self.timeout {
-            Some(timeout) if self.hurried => Some(timeout.min(HURRIED_TIMEOUT)),
-            None if self.hurried => Some(HURRIED_TIMEOUT),
-            timeout => timeout,
-        };
-        now.checked_add(timeout?)
-    }
-}
-
-/// What an orderly shutdown did, and what it could not do.
-///
-/// # Examples
-///
-/// ```
-/// # use runner_core as asyncio;
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let runner = asyncio::Runner::new();
-/// runner.run(async { drop(asyncio::task().name("left over").spawn(std::future::pending::<()>())) })?;
-/// let report = runner.close()?;
-/// assert!(report.is_clean());
-/// assert_eq!(report.cancelled()[0].name(), "left over");
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Default)]
-pub struct ShutdownReport {
-    cancelled: Vec<TaskInfo>,
-    survivors: Vec<Survivor>,
-    errors: Vec<String>,
-    abandoned_jobs: Vec<AbandonedJob>,
-}
-
-/// A task that was still running when the shutdown's time was over. Its future was dropped.
-#[derive(Debug, Clone)]
-pub struct Survivor {
-    task: TaskInfo,
-    cancels_swallowed: u32,
-}
-
-/// A blocking job that was still running when the executor's time was over. Its thread goes on.
-#[derive(Debug, Clone)]
-pub struct AbandonedJob {
-    location: &'static Location<'static>,
-    running_for: Duration,
-}
-
-impl ShutdownReport {
-    /// Returns the tasks that were left and were cancelled, in the order in which they were asked: latest first.
-    pub fn cancelled(&self) -> &[TaskInfo] {
-        &self.cancelled
-    }
-
-    /// Returns the tasks that outlived the deadline.
-    pub fn survivors(&self) -> &[Survivor] {
-        &self.survivors
-    }
-
-    /// Returns what failed during the shutdown, each as it was reported to the exception handler.
-    pub fn errors(&self) -> &[String] {
-        &self.errors
-    }
-
-    /// Returns the blocking jobs that outlived the deadline.
-    pub fn abandoned_jobs(&self) -> &[AbandonedJob] {
-        &self.abandoned_jobs
-    }
-
-    /// Returns `true` if everything ended in time and nothing failed.
-    pub fn is_clean(&self) -> bool {
-        self.survivors.is_empty() && self.errors.is_empty() && self.abandoned_jobs.is_empty()
-    }
-}
-
-impl Survivor {
-    /// Returns which task it is.
-    pub fn task(&self) -> &TaskInfo {
-        &self.task
-    }
-
-    /// Returns how many cancellations it was sent in all.
-    pub fn cancels_swallowed(&self) -> u32 {
-        self.cancels_swallowed
-    }
-}
-
-impl AbandonedJob {
-    fn new(job: &RunningJob) -> AbandonedJob {
-        AbandonedJob {
-            location: job.location(),
-            running_for: job.since().elapsed(),
-        }
-    }
-
-    /// Returns the line of the program that submitted the job.
-    pub fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-
-    /// Returns for how long it had been running.
-    pub fn running_for(&self) -> Duration {
-        self.running_for
-    }
-}
 
 /// Goes through all phases.
 ///
@@ -142,30 +36,42 @@ impl AbandonedJob {
 /// When the loop cannot wait any more. What had to be awaited was dropped then.
 pub(super) fn shut_down(
     event_loop: &EventLoop,
-    limits: Limits,
+    hooks: &ExitHooks,
+    closing: &Closing,
+    timeout: Option<Duration>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
     exceptions.begin_shutdown();
+    let now = event_loop.time();
     let mut shutdown = Shutdown {
         event_loop,
-        deadline: limits.deadline(event_loop.time()),
-        hurried: limits.hurried,
+        hooks,
+        closing,
+        deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+        hurried: false,
+        asked: BTreeMap::new(),
+        notice: Notice::new(now),
         report: ShutdownReport::default(),
+        failure: None,
     };
-    let mut failure = None;
-    for phase in [Phase::Tasks, Phase::AsyncGens, Phase::Executor] {
-        match panic::catch_unwind(AssertUnwindSafe(|| shutdown.go_through(phase))) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                failure.get_or_insert(error);
-            }
-            Err(payload) => shutdown
-                .report
-                .errors
-                .push(panic_text(&*payload).to_owned()),
-        }
+    shutdown.look_at_presses();
+    for phase in [
+        Shutdown::end_tasks,
+        Shutdown::close_asyncgens,
+        Shutdown::stop_executor,
+    ] {
+        shutdown.attempt(phase);
+        // What came only now is ended in the same way.
+        shutdown.attempt(Shutdown::run_exit_hooks);
+        shutdown.attempt(Shutdown::end_tasks);
+        shutdown.note_survivors();
     }
-    let mut report = shutdown.report;
+    hooks.give_up(event_loop, "the loop cannot run any more");
+    let Shutdown {
+        mut report,
+        failure,
+        ..
+    } = shutdown;
     let closed = event_loop.close();
     report.errors.extend(exceptions.end_shutdown());
     match failure {
@@ -174,73 +80,71 @@ pub(super) fn shut_down(
     }
 }
 
-/// What is ended before the loop itself is closed.
-#[derive(Clone, Copy)]
-enum Phase {
-    Tasks,
-    AsyncGens,
-    Executor,
-}
-
 /// One shutdown under way.
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
+    hooks: &'a ExitHooks,
+    closing: &'a Closing,
     deadline: Option<Instant>,
+    /// The deadline is that of a hurried close.
     hurried: bool,
+    /// When each task was asked to stop.
+    asked: BTreeMap<u64, Instant>,
+    notice: Notice,
     report: ShutdownReport,
+    /// The first one.
+    failure: Option<RunError>,
 }
 
 impl Shutdown<'_> {
-    fn go_through(&mut self, phase: Phase) -> Result<(), RunError> {
-        match phase {
-            Phase::Tasks => self.cancel_tasks(),
-            Phase::AsyncGens => self.close_asyncgens(),
-            Phase::Executor => self.stop_executor(),
-        }
-    }
-
-    /// Cancels every task once, and waits for all of them; also for those that are spawned meanwhile.
-    ///
-    /// Latest first: a task is spawned after its parent, so children are asked before parents.
-    fn cancel_tasks(&mut self) -> Result<(), RunError> {
-        let event_loop = self.event_loop;
-        let scheduler = event_loop.core().scheduler.clone();
-        let mut asked = BTreeSet::new();
-        let mut notice = Notice::new(event_loop.time());
-        while scheduler.task_count() > 0 && !self.is_over() {
-            let spawned = scheduler.spawned();
-            self.ask_tasks_to_stop(&mut asked);
-            let limit = self
-                .deadline
-                .map_or(notice.due, |deadline| deadline.min(notice.due));
-            event_loop.run_while(Some(limit), || {
-                scheduler.task_count() > 0 && scheduler.spawned() == spawned
-            })?;
-            if scheduler.task_count() > 0 && event_loop.time() >= notice.due {
-                notice.say_whom_we_wait_for(event_loop);
+    /// Goes through one phase; what fails in it keeps no other from being gone through.
+    fn attempt(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
+        match panic::catch_unwind(AssertUnwindSafe(|| phase(self))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                self.failure.get_or_insert(error);
             }
+            Err(payload) => self.report.errors.push(panic_text(&*payload).to_owned()),
         }
-        for task in event_loop.all_tasks() {
-            self.report.survivors.push(Survivor {
-                task: task.info(),
-                cancels_swallowed: task.cancelling(),
-            });
-        }
-        self.name_survivors();
-        Ok(())
     }
 
-    /// Runs a phase that is a future; a survivor that calls `stop` does not cut it short.
-    fn run_to_its_end<T: 'static>(
-        &self,
-        phase: impl Future<Output = T> + 'static,
-    ) -> Result<T, RunError> {
-        let mut phase = Box::pin(phase);
+    // ----- waiting -----
+
+    /// Lets the loop run while `busy`, but not past the shutdown's time or `limit`.
+    fn wait_while(
+        &mut self,
+        limit: Option<Instant>,
+        waits_for: WaitsFor,
+        mut busy: impl FnMut() -> bool,
+    ) -> Result<(), RunError> {
         loop {
-            match self.event_loop.run_until_complete(phase.as_mut()) {
-                Err(RunError::Stopped) => {}
-                output => return output,
+            self.look_at_presses();
+            let end = earlier(self.deadline, limit);
+            let now = self.event_loop.time();
+            if !busy() || end.is_some_and(|end| now >= end) {
+                return Ok(());
             }
+            if now >= self.notice.due {
+                self.notice.say(self.event_loop, waits_for);
+            }
+            let (closing, hurried) = (self.closing, self.hurried);
+            let until = earlier(end, Some(self.notice.due));
+            self.event_loop
+                .run_while(until, || busy() && closing.is_hurried() == hurried)?;
+        }
+    }
+
+    /// Runs the loop for exactly one turn, whatever the time is.
+    fn take_one_turn(&self) -> Result<(), RunError> {
+        let mut turns = 1..=1;
+        self.event_loop.run_while(None, || turns.next().is_some())
+    }
+
+    fn look_at_presses(&mut self) {
+        if self.closing.is_hurried() && !self.hurried {
+            self.hurried = true;
+            let hurried = self.event_loop.time() + HURRIED_TIMEOUT;
+            self.deadline = earlier(self.deadline, Some(hurried));
         }
     }
 
@@ -249,89 +153,215 @@ impl Shutdown<'_> {
             .is_some_and(|deadline| self.event_loop.time() >= deadline)
     }
 
-    fn ask_tasks_to_stop(&mut self, asked: &mut BTreeSet<u64>) {
+    /// Runs `future` as a task of the shutdown's own, to its end or that of the time; it is begun in any case. `None` if it
+    /// did not end: it was dropped then.
+    fn run_task<T: 'static>(
+        &mut self,
+        options: TaskOptions,
+        future: impl Future<Output = T> + 'static,
+    ) -> Result<Option<Result<T, JoinError>>, RunError> {
+        let scheduler = self.event_loop.core().scheduler.clone();
+        let options = TaskOptions {
+            background: true,
+            ..options
+        };
+        let mut task = Task::spawn(&scheduler, options, future);
+        let done = task.task_ref();
+        let waited = self
+            .take_one_turn()
+            .and_then(|()| self.wait_while(None, WaitsFor::Tasks, || !done.is_finished()));
+        if !done.is_finished() {
+            scheduler.finish_now(&done);
+            waited?;
+            return Ok(None);
+        }
+        match Pin::new(&mut task).poll(&mut Cx::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Ok(Some(output)),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    // ----- tasks -----
+
+    /// Cancels every task once, and waits for all of them; also for those that are spawned meanwhile.
+    fn end_tasks(&mut self) -> Result<(), RunError> {
+        let scheduler = self.event_loop.core().scheduler.clone();
+        while scheduler.task_count() > 0 {
+            let spawned = scheduler.spawned();
+            if self.ask_tasks_to_stop() && self.is_over() {
+                // Most need no more than a chance.
+                self.take_one_turn()?;
+            }
+            self.wait_while(None, WaitsFor::Tasks, || {
+                scheduler.task_count() > 0 && scheduler.spawned() == spawned
+            })?;
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether there was anybody to ask. Latest first: a task is spawned by its parent, which is there already, so
+    /// children are asked before parents.
+    fn ask_tasks_to_stop(&mut self) -> bool {
+        let now = self.event_loop.time();
+        let known = self.asked.len();
         for task in self.event_loop.all_tasks().into_iter().rev() {
-            if !task.cell().is_background() && asked.insert(task.id()) {
+            if !task.cell().is_background() && !self.asked.contains_key(&task.id()) {
+                self.asked.insert(task.id(), now);
                 self.report.cancelled.push(task.info());
                 task.cancel_for(CancelReason::Shutdown, None);
             }
         }
+        self.asked.len() > known
     }
 
-    fn name_survivors(&self) {
-        if self.report.survivors.is_empty() {
+    /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
+    fn note_survivors(&mut self) {
+        if self.failure.is_some() || self.event_loop.core().scheduler.task_count() == 0 {
             return;
         }
-        let mut text =
-            String::from("The shutdown's time is over. Tasks that did not end and were dropped:\n");
-        for survivor in &self.report.survivors {
-            text += &format!(
-                "  {} ({} cancellations)\n",
-                survivor.task, survivor.cancels_swallowed
-            );
+        let known = self.report.survivors.len();
+        let now = self.event_loop.time();
+        for task in self.event_loop.all_tasks() {
+            let is_known = |survivor: &Survivor| survivor.task.id() == task.id();
+            if task.cell().is_background() || self.report.survivors.iter().any(is_known) {
+                continue;
+            }
+            let asked = self.asked.get(&task.id()).copied().unwrap_or(now);
+            self.report.survivors.push(Survivor {
+                task: task.info(),
+                cancels_swallowed: task.cancelling(),
+                cancelled_for: now.saturating_duration_since(asked),
+            });
         }
-        write_to_stderr(&text);
+        if self.report.survivors.len() > known {
+            write_to_stderr(&self.report.survivors_text(known));
+        }
     }
+
+    // ----- exit hooks -----
+
+    /// Runs the exit hooks, and ends what they have spawned, until neither is left.
+    fn run_exit_hooks(&mut self) -> Result<(), RunError> {
+        while self.failure.is_none() && !self.event_loop.is_closed() {
+            let Some(hook) = self.hooks.pop() else { break };
+            self.run_exit_hook(hook)?;
+            if self.hooks.is_empty() {
+                self.end_tasks()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_exit_hook(&mut self, hook: Hook) -> Result<(), RunError> {
+        let Hook {
+            future,
+            context,
+            location,
+        } = hook;
+        let options = TaskOptions {
+            name: Some("at_exit".to_owned()),
+            context: Some(context),
+            ..TaskOptions::at(location)
+        };
+        let outcome = self.run_task(options, future);
+        let what = match &outcome {
+            Ok(None) => "did not end in time",
+            Ok(Some(Err(error))) if error.is_cancelled() => "was cancelled",
+            Err(_) => "did not end: the loop cannot run any more",
+            // A panic was reported when it happened.
+            Ok(Some(_)) => return Ok(()),
+        };
+        self.event_loop
+            .call_exception_handler(hooks::report(location, what));
+        outcome.map(drop)
+    }
+
+    // ----- async generators and the executor -----
 
     /// Closes the async generators. Cut off at the deadline, they are dropped with the loop.
     fn close_asyncgens(&mut self) -> Result<(), RunError> {
         if !self.event_loop.core().has_asyncgens() {
             return Ok(());
         }
+        let options = own_task("shutdown_asyncgens");
         let closing = self.event_loop.shutdown_asyncgens();
-        match self.deadline {
-            None => self.run_to_its_end(closing),
-            Some(deadline) => {
-                let closed = self
-                    .event_loop
-                    .run_until_complete(timeout_at(deadline, closing))?;
-                if closed.is_err() {
-                    let text = "async generators did not finish closing in time";
-                    self.report.errors.push(text.to_owned());
-                }
-                Ok(())
-            }
+        if self.run_task(options, closing)?.is_none() {
+            let text = "async generators did not finish closing in time";
+            self.report.errors.push(text.to_owned());
         }
-    }
-
-    fn stop_executor(&mut self) -> Result<(), RunError> {
-        if !self.event_loop.core().has_executor() {
-            return Ok(());
-        }
-        let limit = match self.deadline {
-            _ if self.hurried => Duration::ZERO,
-            Some(deadline) => deadline
-                .saturating_duration_since(self.event_loop.time())
-                .min(EXECUTOR_TIMEOUT),
-            None => EXECUTOR_TIMEOUT,
-        };
-        let shutdown = self.event_loop.shutdown_default_executor(limit);
-        let jobs = self.run_to_its_end(shutdown)?;
-        self.report.abandoned_jobs = jobs.iter().map(AbandonedJob::new).collect();
-        self.name_abandoned_jobs(limit);
         Ok(())
     }
 
-    fn name_abandoned_jobs(&self, limit: Duration) {
-        if self.report.abandoned_jobs.is_empty() {
-            return;
+    fn stop_executor(&mut self) -> Result<(), RunError> {
+        let core = self.event_loop.core().clone();
+        if !core.has_executor() {
+            return Ok(());
         }
-        let seconds = limit.as_secs_f64();
-        let mut text =
-            format!("The executor did not finish joining its threads within {seconds} seconds.\n");
-        for job in &self.report.abandoned_jobs {
-            let (location, age) = (job.location, job.running_for.as_secs_f64());
-            text += &format!(
-                "  job submitted at {}:{}, running for {age:.1} s\n",
-                location.file(),
-                location.line()
-            );
+        let limit = self.executor_limit();
+        let joining = self.event_loop.shutdown_default_executor(None);
+        let options = TaskOptions {
+            background: true,
+            ..own_task("shutdown_default_executor")
+        };
+        let joining = Task::spawn(&core.scheduler, options, joining).task_ref();
+        let waited = self
+            .take_one_turn()
+            .and_then(|()| self.join_jobs(&joining, limit));
+        if !joining.is_finished() {
+            core.scheduler.finish_now(&joining);
         }
-        write_to_stderr(&text);
+        let jobs = core.running_jobs();
+        self.report.abandoned_jobs = jobs.iter().map(AbandonedJob::new).collect();
+        if !jobs.is_empty() {
+            let limit = (!self.hurried).then_some(limit);
+            write_to_stderr(&self.report.abandoned_jobs_text(limit));
+        }
+        waited
+    }
+
+    /// How long the executor is waited for.
+    fn executor_limit(&self) -> Duration {
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(self.event_loop.time()));
+        left.map_or(EXECUTOR_TIMEOUT, |left| left.min(EXECUTOR_TIMEOUT))
+    }
+
+    /// Waits for the jobs; from a press that hurries on, no more.
+    fn join_jobs(&mut self, joining: &TaskRef, limit: Duration) -> Result<(), RunError> {
+        let limit = self.event_loop.time().checked_add(limit);
+        let closing = self.closing;
+        self.wait_while(limit, WaitsFor::Jobs, || {
+            !joining.is_finished() && !closing.is_hurried()
+        })
     }
 }
 
-/// When a close without a limit speaks up next.
+fn own_task(name: &str) -> TaskOptions {
+    TaskOptions {
+        name: Some(name.to_owned()),
+        ..TaskOptions::at(Location::caller())
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Who is named by a notice.
+#[derive(Clone, Copy)]
+enum WaitsFor {
+    Tasks,
+    Jobs,
+}
+
+/// When a long shutdown speaks up next.
 struct Notice {
     due: Instant,
     interval: Duration,
@@ -345,10 +375,18 @@ impl Notice {
         }
     }
 
-    fn say_whom_we_wait_for(&mut self, event_loop: &EventLoop) {
+    fn say(&mut self, event_loop: &EventLoop, waits_for: WaitsFor) {
         let mut text = String::from("The shutdown still waits for:\n");
-        for task in event_loop.all_tasks() {
-            text += &format!("  {}\n", task.info());
+        match waits_for {
+            WaitsFor::Tasks => event_loop
+                .all_tasks()
+                .iter()
+                .for_each(|task| text += &format!("  {}\n", task.info())),
+            WaitsFor::Jobs => event_loop
+                .core()
+                .running_jobs()
+                .iter()
+                .for_each(|job| text += &format!("  {job}\n")),
         }
         write_to_stderr(&text);
         self.interval *= 2;

@@ -1,8 +1,13 @@
 //! Signals that the program wants to hear: a process-wide table of who listens to what.
 //!
 //! The handler counts and rings; a thread, started at the first subscription, tells every listener, once for each signal
-//! that was delivered to the process. With the last listener of a signal the disposition from before comes back, unless
-//! somebody else has changed it meanwhile. Listeners are called on that thread: they hand over and return.
+//! that was delivered to the process since it was subscribed. With the last listener of a signal the disposition from
+//! before comes back, unless somebody else has changed it meanwhile. Listeners are called on that thread: they hand over
+//! and return.
+//!
+//! Listeners lie on top of what the process did about the signal, the ladder included: the entry of a signal remembers
+//! what is beneath, and the ladder comes and goes there ([`exchange_beneath`]) without the listeners noticing. So it does
+//! not matter which of the two came first, and which goes first.
 //!
 //! This file knows neither loops nor what the listeners do.
 
@@ -10,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use super::unix::{self, Action};
 
@@ -47,15 +52,101 @@ struct Table {
 
 /// One signal that somebody listens to.
 struct Entry {
-    /// What the process did about it before.
-    previous: Action,
+    /// What the process does about it when nobody listens any more.
+    beneath: Action,
     /// In the order of subscription.
-    listeners: Vec<(u64, Listener)>,
+    listeners: Vec<Listening>,
 }
 
+/// One listener of one signal.
+struct Listening {
+    id: u64,
+    listener: Listener,
+    /// Signals that came since it was subscribed, and that it was not told of yet.
+    owed: u32,
+}
+
+impl Entry {
+    /// Owes what was delivered until now to everybody who listens at this moment, and to nobody who comes later.
+    fn settle(&mut self, signal: i32) {
+        // AcqRel: pairs with `deliver`; the next signal after this rings again.
+        let delivered = DELIVERED[signal as usize].swap(0, Ordering::AcqRel);
+        for listening in &mut self.listeners {
+            listening.owed = listening.owed.saturating_add(delivered);
+        }
+    }
+}
+
+/// `None` in a forked child, if a thread of its parent held the lock in the moment of the fork: it stays locked there.
+///
 /// No user code runs under the lock, so a poisoned one is still whole.
-fn table() -> MutexGuard<'static, Table> {
-    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+fn table() -> Option<MutexGuard<'static, Table>> {
+    if !is_foreign() {
+        return Some(TABLE.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    match TABLE.try_lock() {
+        Ok(table) => Some(table),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// Returns `true` in a process that was forked from the one in which the thread lives.
+fn is_foreign() -> bool {
+    THREAD
+        .get()
+        .is_some_and(|thread| thread.pid != std::process::id())
+}
+
+/// Runs `work` while nobody can begin or cease to listen.
+pub(super) fn undisturbed<R>(work: impl FnOnce() -> R) -> R {
+    let _table = table();
+    work()
+}
+
+/// Returns what the process does about `signal` when nobody listens.
+pub(super) fn beneath(signal: i32) -> io::Result<Action> {
+    let table = table();
+    let action = Action::of(signal)?;
+    let entry = table.as_ref().and_then(|table| table.signals.get(&signal));
+    match entry {
+        Some(entry) if action.is_subscribed() => Ok(entry.beneath.clone()),
+        _ => Ok(action),
+    }
+}
+
+/// Makes `new` what the process does about `signal` when nobody listens, if what is there now is `expected`; says whether
+/// it did.
+pub(super) fn exchange_beneath(
+    signal: i32,
+    new: Action,
+    expected: impl Fn(&Action) -> bool,
+) -> bool {
+    let mut table = table();
+    let Ok(action) = Action::of(signal) else {
+        return false;
+    };
+    let entry = table.as_mut().and_then(|it| it.signals.get_mut(&signal));
+    if let (Some(entry), true) = (entry, action.is_subscribed()) {
+        let is_expected = expected(&entry.beneath);
+        if is_expected {
+            entry.beneath = new;
+        }
+        return is_expected;
+    }
+    // Look first: taking it and then looking at what it was would disturb a foreign handler at every run.
+    if !expected(&action) {
+        return false;
+    }
+    let Ok(previous) = new.install(signal) else {
+        return false;
+    };
+    if expected(&previous) {
+        return true;
+    }
+    // Another thread was quicker between the look and the step: theirs goes back.
+    let _ = previous.install(signal);
+    false
 }
 
 /// Listens to one signal until it is dropped.
@@ -73,18 +164,34 @@ pub(crate) struct Subscription {
 pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscription> {
     refuse(signal)?;
     start_thread()?;
-    let mut table = table();
+    let mut table = table().ok_or_else(stayed_behind)?;
     table.last_id += 1;
     let id = table.last_id;
+    let listening = Listening {
+        id,
+        listener,
+        owed: 0,
+    };
     if let Some(entry) = table.signals.get_mut(&signal) {
-        entry.listeners.push((id, listener));
+        // What was delivered before is not for the newcomer. The thread is on its way: it was rung for it.
+        entry.settle(signal);
+        entry.listeners.push(listening);
     } else {
-        let previous = Action::subscribed().install(signal)?;
+        // Left over from earlier listeners, who are gone.
+        DELIVERED[signal as usize].store(0, Ordering::Release);
+        let beneath =
+            Action::subscribed()
+                .install(signal)
+                .map_err(|error| match error.raw_os_error() {
+                    // The C library keeps some numbers for itself.
+                    Some(libc::EINVAL) => invalid(format!("invalid signal number {signal}")),
+                    _ => error,
+                })?;
         table.signals.insert(
             signal,
             Entry {
-                previous,
-                listeners: vec![(id, listener)],
+                beneath,
+                listeners: vec![listening],
             },
         );
     }
@@ -93,23 +200,30 @@ pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscript
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut table = table();
+        let Some(mut table) = table() else { return };
         let Some(entry) = table.signals.get_mut(&self.signal) else {
             return;
         };
-        entry.listeners.retain(|(id, _)| *id != self.id);
+        // Dropped behind the lock: it may hold the last reference to anything.
+        let gone = entry
+            .listeners
+            .iter()
+            .position(|listening| listening.id == self.id)
+            .map(|position| entry.listeners.remove(position));
         if entry.listeners.is_empty() {
             if let Some(entry) = table.signals.remove(&self.signal) {
-                restore(self.signal, &entry.previous);
+                restore(self.signal, &entry.beneath);
             }
         }
+        drop(table);
+        drop(gone);
     }
 }
 
 /// Puts back what was there, unless our handler is not in place any more.
-fn restore(signal: i32, previous: &Action) {
+fn restore(signal: i32, beneath: &Action) {
     if Action::of(signal).is_ok_and(|action| action.is_subscribed()) {
-        let _ = previous.install(signal);
+        let _ = beneath.install(signal);
     }
 }
 
@@ -128,7 +242,17 @@ fn refuse(signal: i32) -> io::Result<()> {
         },
         _ => format!("invalid signal number {signal}"),
     };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    Err(invalid(text))
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+fn stayed_behind() -> io::Error {
+    io::Error::other(
+        "the thread of the signal listeners stayed in the process that forked this one",
+    )
 }
 
 fn start_thread() -> io::Result<()> {
@@ -143,39 +267,45 @@ fn start_thread() -> io::Result<()> {
             pid: std::process::id(),
         });
     }
-    if THREAD
-        .get()
-        .is_some_and(|thread| thread.pid == std::process::id())
-    {
-        return Ok(());
+    if is_foreign() {
+        return Err(stayed_behind());
     }
-    Err(io::Error::other(
-        "the thread of the signal listeners stayed in the process that forked this one",
-    ))
+    Ok(())
 }
 
 /// On the thread: passes on what was delivered since the last time.
 fn tell_listeners() {
-    for (signal, delivered) in (0..).zip(&DELIVERED) {
-        // Acquire and Release: pairs with `deliver`; the next signal after this rings again.
-        for _ in 0..delivered.swap(0, Ordering::AcqRel) {
-            let listeners: Vec<Listener> = match table().signals.get(&signal) {
-                Some(entry) => entry
-                    .listeners
-                    .iter()
-                    .map(|(_, listener)| listener.clone())
-                    .collect(),
-                None => Vec::new(),
-            };
-            listeners.iter().for_each(|listener| listener());
-        }
+    for (listener, owed) in owed() {
+        (0..owed).for_each(|_| listener());
     }
+}
+
+/// Takes what is owed to each listener; the signals in the order of their numbers, the listeners of each in the order in
+/// which they were subscribed.
+fn owed() -> Vec<(Listener, u32)> {
+    let Some(mut table) = table() else {
+        return Vec::new();
+    };
+    let mut owed = Vec::new();
+    for (&signal, entry) in &mut table.signals {
+        entry.settle(signal);
+        let listeners = entry.listeners.iter_mut();
+        owed.extend(
+            listeners
+                .filter(|listening| listening.owed > 0)
+                .map(|listening| {
+                    let count = std::mem::take(&mut listening.owed);
+                    (listening.listener.clone(), count)
+                }),
+        );
+    }
+    owed
 }
 
 /// Counts one signal. Runs inside of a signal handler: atomics, and one `write` to a socket.
 ///
-/// Only the first signal of a number rings, so that no more bytes than there are signals wait in the socket: it never
-/// fills, the `write` never fails, and `errno` of the interrupted code stays as it was.
+/// Only the first signal of a number rings until somebody settles, so that few bytes wait in the socket: it never fills,
+/// the `write` never fails, and `errno` of the interrupted code stays as it was.
 pub(super) fn deliver(signal: i32) {
     let Some(thread) = THREAD.get() else { return };
     if thread.pid != std::process::id() {
@@ -191,3 +321,6 @@ pub(super) fn deliver(signal: i32) {
         unix::write_one(&thread.bell);
     }
 }
+
+#[cfg(test)]
+mod tests;

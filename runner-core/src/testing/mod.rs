@@ -14,8 +14,11 @@ use crate::event_loop::{EventLoop, all_tasks, running_loop};
 use crate::runner::{IntoEventLoop, Runner};
 use crate::task::TaskRef;
 
-/// Where a test's future is kept.
-pub(crate) type BoxedTest<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+/// A test's future, wherever it is kept.
+type Body<'a, T> = Pin<&'a mut dyn Future<Output = T>>;
+
+/// Runs a test once, with the future it is given.
+pub type Run<'a, T> = dyn FnMut(Body<'_, T>) + 'a;
 
 /// Configures one test; written by the expansion of `#[asyncio::test]`.
 pub struct TestOptions {
@@ -117,7 +120,7 @@ impl TestOptions {
     }
 }
 
-/// Runs a test; `make` gives a fresh future for each seed.
+/// Runs a test.
 ///
 /// # Errors
 ///
@@ -126,20 +129,26 @@ impl TestOptions {
 /// # Panics
 ///
 /// With the test's panic, when it takes too long, and when it leaves tasks behind that it must not leave.
-pub(crate) fn test<'a, T>(
-    mut options: TestOptions,
-    mut make: impl FnMut() -> BoxedTest<'a, T>,
-) -> Result<T, RunError> {
-    run_seeds(&mut options, &mut make)
+pub(crate) fn test<T>(mut options: TestOptions, body: Body<'_, T>) -> Result<T, RunError> {
+    run_once(&mut options, body, 0)
 }
 
-fn run_seeds<'a, T>(
-    options: &mut TestOptions,
-    make: &mut dyn FnMut() -> BoxedTest<'a, T>,
+/// Runs a test once with each seed; `body` calls what it is given with a fresh future.
+///
+/// # Errors
+///
+/// As [`test`].
+///
+/// # Panics
+///
+/// As [`test`].
+pub(crate) fn test_seeds<T>(
+    mut options: TestOptions,
+    body: &mut dyn FnMut(&mut Run<'_, T>),
 ) -> Result<T, RunError> {
     let mut seed = options.seeds.min(1);
     loop {
-        let output = panic::catch_unwind(AssertUnwindSafe(|| run_once(options, make(), seed)));
+        let output = panic::catch_unwind(AssertUnwindSafe(|| run_seed(&mut options, body, seed)));
         let output = output.unwrap_or_else(|payload| {
             if seed > 0 {
                 eprintln!("the test failed with seed {seed} of {}", options.seeds);
@@ -153,11 +162,17 @@ fn run_seeds<'a, T>(
     }
 }
 
-fn run_once<T>(
+fn run_seed<T>(
     options: &mut TestOptions,
-    body: BoxedTest<'_, T>,
+    body: &mut dyn FnMut(&mut Run<'_, T>),
     seed: u64,
 ) -> Result<T, RunError> {
+    let mut output = None;
+    body(&mut |future| output = Some(run_once(options, future, seed)));
+    output.expect("an expansion runs its test (a bug of this crate)")
+}
+
+fn run_once<T>(options: &mut TestOptions, body: Body<'_, T>, seed: u64) -> Result<T, RunError> {
     let runner = options.runner(seed);
     let output = match options.timeout {
         None => runner.run(body),
@@ -175,7 +190,7 @@ fn run_once<T>(
 }
 
 /// Runs the test's body, and says at the moment when the time is over who was there.
-async fn fail_after<T>(limit: Duration, body: BoxedTest<'_, T>) -> T {
+async fn fail_after<T>(limit: Duration, body: Body<'_, T>) -> T {
     let tasks = Rc::new(RefCell::new(String::new()));
     let noted = tasks.clone();
     // Set before the timeout, and so called before it ends the tasks that the body awaits.
@@ -198,10 +213,10 @@ async fn fail_after<T>(limit: Duration, body: BoxedTest<'_, T>) -> T {
 fn leftovers(event_loop: &EventLoop) -> String {
     let mut text = list(&event_loop.all_tasks());
     for job in event_loop.core().running_jobs() {
-        text += &format!("\n  a blocking job: {job}");
+        text += &format!("\n  an {job}");
     }
-    if event_loop.core().has_asyncgens() {
-        text += "\n  async generators";
+    for location in event_loop.core().asyncgens_left() {
+        text += &format!("\n  an async generator made at {location}");
     }
     text
 }

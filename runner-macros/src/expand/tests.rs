@@ -1,17 +1,19 @@
 //! Every message, and every accepted signature, as far as tokens can tell; `tests/ui` has the same with a compiler.
 
 use std::str::FromStr as _;
+use std::time::{Duration, Instant};
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 
-use super::{main, test};
+use super::reference::assert_documented;
+use super::{crate_ident, main, test};
 
 fn tokens(text: &str) -> TokenStream {
     TokenStream::from_str(text).expect("test input is made of tokens")
 }
 
 /// The text of tokens without any space, as the spaces depend on where the tokens come from.
-fn normalized(text: &str) -> String {
+pub(super) fn normalized(text: &str) -> String {
     squeezed(&tokens(text))
 }
 
@@ -19,11 +21,11 @@ fn squeezed(tokens: &TokenStream) -> String {
     tokens.to_string().replace(char::is_whitespace, "")
 }
 
-fn expanded_main(args: &str, item: &str) -> String {
+pub(super) fn expanded_main(args: &str, item: &str) -> String {
     squeezed(&main(tokens(args), tokens(item)))
 }
 
-fn expanded_test(args: &str, item: &str) -> String {
+pub(super) fn expanded_test(args: &str, item: &str) -> String {
     squeezed(&test(tokens(args), tokens(item)))
 }
 
@@ -45,6 +47,7 @@ fn assert_messages(expansion: TokenStream, expected: &[&str], input: &str) {
     let found = messages(expansion);
     assert_eq!(found.len(), expected.len(), "{input}: {found:#?}");
     for (message, fragment) in found.iter().zip(expected) {
+        assert_documented(message);
         assert!(
             message.contains(fragment),
             "{input}: {message}\nlacks {fragment}"
@@ -72,11 +75,11 @@ fn main_keeps_the_async_fn_inside() {
             async fn main() -> R { body. }
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::main(
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::main(
                     ::asyncio::private::runner().debug(true).shutdown_timeout(::core::time::Duration::new(0u64, 250000000u32)),
                     main()
-                )).finish()
+                )).finish_run()
             }
         }",
     );
@@ -84,22 +87,38 @@ fn main_keeps_the_async_fn_inside() {
 }
 
 #[test]
-fn a_test_is_marked_last_and_can_be_started_again() {
+fn a_test_is_marked_last_and_pinned() {
     let expansion = expanded_test(
-        "seeds = 3, leftovers = \"error\", crate = a::b",
+        "leftovers = \"error\", crate = a::b",
         "#[should_panic] async fn case() { x }",
     );
     let expected = normalized(
         "#[should_panic] #[::core::prelude::v1::test] fn case() {
             #[allow(clippy::unused_async)]
             async fn case() { x }
+            a::b::private::Report::finish_run(&a::b::private::test(
+                a::b::private::test_options().leftovers_error(true),
+                ::core::pin::pin!(case())
+            ))
+        }",
+    );
+    assert_eq!(expansion, expected);
+}
+
+#[test]
+fn a_test_with_seeds_can_be_started_again() {
+    let expansion = expanded_test("seeds = 3", "async fn case() -> R { x }");
+    let expected = normalized(
+        "#[::core::prelude::v1::test] fn case() -> R {
+            #[allow(clippy::unused_async)]
+            async fn case() -> R { x }
             {
                 #[allow(unused_imports)]
-                use a::b::private::{Carry as _, Report as _};
-                (&a::b::private::test(
-                    a::b::private::test_options().seeds(3).leftovers_error(true),
-                    || a::b::private::boxed(case())
-                )).finish()
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::test_seeds(
+                    ::asyncio::private::test_options().seeds(3),
+                    &mut |run| run(::core::pin::pin!(case()))
+                )).finish_run()
             }
         }",
     );
@@ -116,14 +135,14 @@ fn any_other_function_becomes_a_block_with_a_pinned_output() {
         "#[track_caller] fn go(&self, a: u8, arg2: (u8, u8), arg3: u8) -> Result<impl Sized, E> {
             {
                 #[allow(unused_imports)]
-                use ::asyncio::private::{Carry as _, Report as _};
-                (&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
+                use ::asyncio::private::{Carry as _, Keep as _, Report as _};
+                (&&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
                     if false { return (|| -> Result<_, E> { ::core::unreachable!() })(); }
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let a = a;
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let (b, _) = arg2;
                     #[allow(clippy::no_effect_underscore_binding, clippy::redundant_locals)] let _unused = arg3;
                     match () { () => { b } }
-                })).finish()
+                })).finish_run()
             }
         }",
     );
@@ -177,6 +196,23 @@ fn every_signature_is_accepted() {
             signature,
         );
     }
+}
+
+#[test]
+fn a_body_of_ten_thousand_lines_expands_in_five_milliseconds() {
+    let line = "let total = total + if total > 3 { 1 } else { f(2) };";
+    let item = tokens(&format!("async fn main() {{ {} }}", line.repeat(10_000)));
+    let expansion_time = |_| {
+        let item = item.clone();
+        let start = Instant::now();
+        let expansion = main(TokenStream::new(), item);
+        let time = start.elapsed();
+        assert!(!expansion.is_empty());
+        time
+    };
+    // The shortest of several: a busy machine makes some longer, and none shorter.
+    let time = (0..20).map(expansion_time).min().expect("a time");
+    assert!(time < Duration::from_millis(5), "{time:?}");
 }
 
 #[test]
@@ -359,6 +395,11 @@ fn every_wrong_function_has_a_message() {
             &["C-variadic"],
         ),
         ("async fn main(a: u8) {}", &["`main` takes no arguments"]),
+        ("async fn main(ex: &Executor<'_>) {}", &["`asyncio::spawn`"]),
+        (
+            "async fn main(ex: Rc<LocalExecutor<'_>>) {}",
+            &["`asyncio::spawn`"],
+        ),
         (
             "async fn main<T>() where T: Copy {}",
             &["cannot be generic", "cannot have a `where` clause"],
@@ -380,6 +421,16 @@ fn every_wrong_function_has_a_message() {
         ("#[derive(Debug)] pub struct S {}", &["not on `struct`"]),
         ("mod m { fn f() {} }", &["not on `mod`"]),
         ("impl S { fn f() {} }", &["not on `impl`"]),
+        ("impl T<fn()> for S {}", &["not on `impl`"]),
+        ("type F = fn() -> u8;", &["not on `type`"]),
+        ("const F: fn() = go;", &["not on `const`"]),
+        ("pub static F: fn() = { go };", &["not on `static`"]),
+        ("extern \"C\" { fn f(); }", &["not on `extern`"]),
+        (
+            "macro_rules! m { () => { fn f() {} } }",
+            &["not on `macro_rules`"],
+        ),
+        ("pub const unsafe extern \"C\" fn go();", &["with a body"]),
         ("async fn go();", &["needs a function with a body"]),
         ("", &["goes on an `async fn`"]),
     ];
@@ -393,6 +444,10 @@ fn every_wrong_test_has_a_message() {
     let cases: &[(&str, &[&str])] = &[
         ("fn t() {}", &["missing `async`"]),
         ("async fn t(a: u8) {}", &["a test takes no arguments"]),
+        (
+            "async fn t(ex: Arc<Executor<'_>>) {}",
+            &["`asyncio::spawn`"],
+        ),
         ("async fn t(&self) {}", &["a test is a free function"]),
         ("async fn t<T>() {}", &["a test cannot be generic"]),
         ("async unsafe fn t() {}", &["a test cannot be `unsafe`"]),
@@ -437,6 +492,16 @@ fn every_wrong_test_has_a_message() {
     ];
     for (item, expected) in cases {
         assert_messages(test(TokenStream::new(), tokens(item)), expected, item);
+    }
+}
+
+#[test]
+fn a_renamed_crate_is_called_by_its_name() {
+    let ident = |name| crate_ident(name, Span::call_site()).to_string();
+    assert_eq!(ident("aio"), "aio");
+    assert_eq!(ident("async"), "r#async");
+    for name in ["self", "crate", "", "3", "a b"] {
+        assert_eq!(ident(name), "asyncio");
     }
 }
 

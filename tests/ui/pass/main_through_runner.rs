@@ -9,6 +9,7 @@ use asyncio::{EventLoop, runner};
     debug,
     loop_factory = EventLoop::new,
     terminate = cfg!(windows),
+    hangup,
     shutdown_timeout = Duration::from_secs(20),
     crate = asyncio
 )]

@@ -54,6 +54,33 @@ fn a_run_begins_with_no_press() {
 }
 
 #[test]
+fn a_close_without_a_press_before_has_one_rung_less() {
+    let close = ARMED.disarmed().next_close(Presses::default());
+    assert_eq!(
+        (close.presses(), close.first(), close.last_press()),
+        (0, None, 2)
+    );
+    assert_eq!((close.run(), close.is_armed()), (1, true));
+    let pressed = pressed(close, &[SIGTERM]);
+    assert_eq!((pressed.presses(), pressed.first()), (1, Some(SIGTERM)));
+    // The next run has all of them again.
+    assert_eq!(pressed.disarmed().next_run().last_press(), 3);
+}
+
+#[test]
+fn a_close_begins_on_the_rung_that_its_run_had_reached() {
+    for (signals, reached) in [
+        (&[SIGTERM][..], 1),
+        (&[SIGTERM, SIGINT], 2),
+        (&[SIGTERM; 3], 2),
+    ] {
+        let close = ARMED.next_close(pressed(ARMED, signals).into());
+        assert_eq!((close.presses(), close.answered()), (reached, reached));
+        assert_eq!((close.first(), close.last_press()), (Some(SIGTERM), 3));
+    }
+}
+
+#[test]
 fn the_number_of_the_run_comes_round() {
     let last = Word(u32::MAX << Word::RUN | Word::ARMED);
     assert_eq!(last.disarmed().next_run(), ARMED);
@@ -98,7 +125,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Arms on this thread, main or not; `None` where the tests themselves were started with SIGINT ignored.
 fn begin_here(target: Arc<dyn Interruptible>) -> Option<Armed> {
-    match begin(target, &[SIGINT]) {
+    match begin(target, &[SIGINT], Word::next_run) {
         Ok(armed) => Some(armed),
         Err(NotArmed::NotFree) => None,
         Err(error) => panic!("{error:?}"),
@@ -138,6 +165,24 @@ fn a_press_wakes_the_loop_and_stays_in_its_run() {
 
 #[cfg(unix)]
 #[test]
+fn no_press_falls_between_a_run_and_the_close_that_follows_at_once() {
+    let _alone = alone();
+    for before in 0..2 {
+        let Some(armed) = begin_here(Bell::new()) else {
+            return;
+        };
+        (0..before).for_each(|_| signals::raise(SIGINT));
+        armed.acknowledge(before);
+        assert_eq!(armed.go_on_with_close().count, before);
+        signals::raise(SIGINT);
+        armed.acknowledge(before + 1);
+        let presses = armed.disarm();
+        assert_eq!((presses.count, presses.signal), (before + 1, Some(SIGINT)));
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_press_before_the_end_is_in_the_final_count_and_in_no_other() {
     let _alone = alone();
     for round in 0..1_000 {
@@ -157,7 +202,7 @@ fn the_first_to_arm_wins() {
         return;
     };
     assert!(matches!(
-        begin(Bell::new(), &[SIGINT]),
+        begin(Bell::new(), &[SIGINT], Word::next_run),
         Err(NotArmed::Taken)
     ));
     drop(first);

@@ -1,0 +1,145 @@
+//! What a shutdown has to tell: to the caller of `close`, and in words on stderr.
+//!
+//! Plain data, filled by `shutdown.rs`.
+
+use std::fmt::Write as _;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::exception::TaskInfo;
+use crate::pool::RunningJob;
+
+/// What an orderly shutdown did, and what it could not do.
+///
+/// # Examples
+///
+/// ```
+/// # use runner_core as asyncio;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = asyncio::Runner::new();
+/// runner.run(async { drop(asyncio::task().name("left over").spawn(std::future::pending::<()>())) })?;
+/// let report = runner.close()?;
+/// assert!(report.is_clean());
+/// assert_eq!(report.cancelled()[0].name(), "left over");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct ShutdownReport {
+    pub(super) cancelled: Vec<TaskInfo>,
+    pub(super) survivors: Vec<Survivor>,
+    pub(super) errors: Vec<String>,
+    pub(super) abandoned_jobs: Vec<AbandonedJob>,
+}
+
+/// A task that was still running when the shutdown's time was over. Its future was dropped.
+#[derive(Debug, Clone)]
+pub struct Survivor {
+    pub(super) task: TaskInfo,
+    pub(super) cancels_swallowed: u32,
+    pub(super) cancelled_for: Duration,
+}
+
+/// A blocking job that was still running when the executor's time was over. Its thread goes on.
+#[derive(Debug, Clone)]
+pub struct AbandonedJob {
+    location: &'static Location<'static>,
+    running_for: Duration,
+}
+
+impl ShutdownReport {
+    /// Returns the tasks that were left and were cancelled, in the order in which they were asked: latest first.
+    pub fn cancelled(&self) -> &[TaskInfo] {
+        &self.cancelled
+    }
+
+    /// Returns the tasks that outlived the deadline.
+    pub fn survivors(&self) -> &[Survivor] {
+        &self.survivors
+    }
+
+    /// Returns what failed during the shutdown, each as it was reported to the exception handler.
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// Returns the blocking jobs that outlived the deadline.
+    pub fn abandoned_jobs(&self) -> &[AbandonedJob] {
+        &self.abandoned_jobs
+    }
+
+    /// Returns `true` if everything ended in time and nothing failed.
+    pub fn is_clean(&self) -> bool {
+        self.survivors.is_empty() && self.errors.is_empty() && self.abandoned_jobs.is_empty()
+    }
+
+    /// Names the survivors from that one on, for stderr.
+    pub(super) fn survivors_text(&self, first: usize) -> String {
+        let mut text =
+            String::from("The shutdown's time is over. Tasks that did not end and were dropped:\n");
+        for survivor in &self.survivors[first..] {
+            let _ = writeln!(
+                text,
+                "  {} ({} cancellations)",
+                survivor.task, survivor.cancels_swallowed
+            );
+        }
+        text
+    }
+
+    /// Names the jobs that were left behind after that time, or without waiting, for stderr.
+    pub(super) fn abandoned_jobs_text(&self, limit: Option<Duration>) -> String {
+        let mut text = match limit.map(|limit| limit.as_secs_f64()) {
+            Some(seconds) => format!(
+                "The executor did not finish joining its threads within {seconds} seconds.\n"
+            ),
+            None => String::from("The executor's threads were not waited for.\n"),
+        };
+        for job in &self.abandoned_jobs {
+            let (location, age) = (job.location, job.running_for.as_secs_f64());
+            let _ = writeln!(
+                text,
+                "  job submitted at {}:{}, running for {age:.1} s",
+                location.file(),
+                location.line()
+            );
+        }
+        text
+    }
+}
+
+impl Survivor {
+    /// Returns which task it is.
+    pub fn task(&self) -> &TaskInfo {
+        &self.task
+    }
+
+    /// Returns how many cancellations it was sent in all and has not withdrawn.
+    pub fn cancels_swallowed(&self) -> u32 {
+        self.cancels_swallowed
+    }
+
+    /// Returns how long ago the shutdown had asked it to end, on the loop's clock.
+    pub fn cancelled_for(&self) -> Duration {
+        self.cancelled_for
+    }
+}
+
+impl AbandonedJob {
+    pub(super) fn new(job: &RunningJob) -> AbandonedJob {
+        AbandonedJob {
+            location: job.location(),
+            running_for: job.since().elapsed(),
+        }
+    }
+
+    /// Returns the line of the program that submitted the job.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Returns for how long it had been running.
+    pub fn running_for(&self) -> Duration {
+        self.running_for
+    }
+}

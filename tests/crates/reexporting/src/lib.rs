@@ -1,0 +1,15 @@
+//! Gives the crate to others, under a path and through a macro.
+
+/// All that an application needs.
+pub mod prelude {
+    pub use asyncio as rt;
+}
+
+/// Writes a program that returns at once.
+#[macro_export]
+macro_rules! program {
+    ($name:ident) => {
+        #[$crate::prelude::rt::main(crate = $crate::prelude::rt)]
+        async fn $name() {}
+    };
+}

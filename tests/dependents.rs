@@ -1,0 +1,90 @@
+//! Crates that depend on this one in their own ways (`tests/crates`), and each accepted signature (`tests/ui/pass`) under the
+//! strictest lints, which only clippy knows.
+//!
+//! Both are handed to cargo, which finds most of what it needs in the target directory of this very test.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn a_crate_that_renames_inherits_reexports_or_has_no_features_is_free_of_warnings_and_its_tests_pass()
+ {
+    let crates = Path::new(ROOT).join("tests/crates");
+    share_lock_file(&crates);
+    cargo(&crates, &["clippy", "--all-targets"]);
+    let output = cargo(&crates, &["test", "--no-fail-fast"]);
+    let passed = output.matches(" ... ok\n").count();
+    let written = tests_below(&crates);
+    assert!(written > 0);
+    assert_eq!(passed, written, "{output}");
+}
+
+#[test]
+fn each_accepted_signature_is_free_of_clippys_warnings() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("signatures");
+    fs::create_dir_all(&folder).unwrap();
+    let mut manifest = format!(
+        "[package]\nname = \"signatures\"\nedition = \"2024\"\nautobins = false\n[workspace]\n\
+         [dependencies]\nasyncio = {{ path = {ROOT:?} }}\n"
+    );
+    for case in files_in(&Path::new(ROOT).join("tests/ui/pass")) {
+        // Without this line the lints would not be as strict as promised.
+        let text = fs::read_to_string(&case).unwrap();
+        let strict = "#![deny(warnings, clippy::all, clippy::pedantic, missing_docs)]";
+        assert!(text.contains(strict), "{}", case.display());
+        let name = case.file_stem().unwrap();
+        write!(manifest, "[[bin]]\nname = {name:?}\npath = {case:?}\n").unwrap();
+    }
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    share_lock_file(&folder);
+    cargo(&folder, &["clippy", "--all-targets"]);
+}
+
+/// Cargo finds the versions there that this test was built with, and so needs no network.
+fn share_lock_file(folder: &Path) {
+    fs::copy(
+        Path::new(ROOT).join("Cargo.lock"),
+        folder.join("Cargo.lock"),
+    )
+    .unwrap();
+}
+
+/// Runs cargo to its end, and returns all that was printed.
+#[track_caller]
+fn cargo(folder: &Path, arguments: &[&str]) -> String {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(arguments)
+        .args(["--offline", "--target-dir"])
+        .arg(target)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    text.into_owned()
+}
+
+/// The number of `#[.. ::test]` functions, so that a test which silently vanishes is missed.
+fn tests_below(folder: &Path) -> usize {
+    let count = |path: PathBuf| {
+        if path.is_dir() {
+            return tests_below(&path);
+        }
+        let is_source = path.extension().is_some_and(|extension| extension == "rs");
+        let text = is_source.then(|| fs::read_to_string(path).unwrap());
+        let is_test = |line: &&str| line.trim_start().starts_with("#[") && line.contains("::test");
+        text.map_or(0, |text| text.lines().filter(is_test).count())
+    };
+    files_in(folder).into_iter().map(count).sum()
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}

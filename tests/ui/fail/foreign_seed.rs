@@ -1,0 +1,2 @@
+#[asyncio::main(seed = 5)]
+async fn main() {}

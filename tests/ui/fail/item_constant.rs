@@ -1,0 +1,4 @@
+#[asyncio::test]
+const CALLBACK: fn() = main;
+
+fn main() {}

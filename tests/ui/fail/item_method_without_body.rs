@@ -1,0 +1,6 @@
+trait Server {
+    #[asyncio::main]
+    async fn run(&self);
+}
+
+fn main() {}

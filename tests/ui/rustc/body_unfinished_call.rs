@@ -1,0 +1,5 @@
+#[asyncio::main]
+async fn main() {
+    let text = String::new();
+    text.
+}

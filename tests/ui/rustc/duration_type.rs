@@ -1,0 +1,2 @@
+#[asyncio::main(shutdown_timeout = 5 * 3)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(loop_factory = |debug: bool| asyncio::EventLoop::new())]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(loop_factory = asyncio::EventLoop::new())]
+async fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::main]
+async fn main() -> u8 {
+    5
+}
