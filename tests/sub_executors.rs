@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use asyncio::{JoinError, Task, catch_cancelled, finally, sleep, timeout};
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, join, join_all, select};
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use support::trace::Trace;
 
@@ -35,6 +35,34 @@ async fn cancel_when_waiting<T>(task: Task<T>) -> Result<T, JoinError> {
     sleep(MS).await;
     assert!(task.cancel());
     task.await
+}
+
+/// A leaf future that has been woken by its event leaves that alone while a request is pending. If a sibling swallows the
+/// request, it must be polled again, because nothing would wake it another time.
+#[asyncio::test(virtual_time)]
+async fn a_sibling_that_swallows_a_request_leaves_nobody_behind() {
+    async fn swallow() {
+        let _swallowed = catch_cancelled(pending::<()>()).await;
+    }
+    let polled_all = asyncio::spawn(async {
+        join(sleep(MS), swallow()).await;
+    });
+    let polled_woken = asyncio::spawn(async {
+        let slow = timeout(MS, pending::<()>()).map(drop);
+        let all: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
+        all.push(swallow().boxed_local());
+        all.push(sleep(MS).boxed_local());
+        all.push(slow.boxed_local());
+        all.collect::<Vec<_>>().await;
+    });
+    for task in [polled_all.task_ref(), polled_woken.task_ref()] {
+        // In the turn in which the sleep is over, and before it: this timer is set first.
+        asyncio::running_loop().call_later(MS, move || {
+            task.cancel();
+        });
+    }
+    sleep(2 * MS).await;
+    assert!(polled_all.is_finished() && polled_woken.is_finished());
 }
 
 #[asyncio::test(virtual_time)]

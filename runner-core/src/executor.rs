@@ -15,7 +15,7 @@ use crate::context::{Identity, Snapshot};
 use crate::error::JoinError;
 use crate::event_loop::{EventLoop, running_loop};
 use crate::pool::{PoolJob, RunningJob, StopToken, ThreadPoolExecutor};
-use crate::task::is_cancel_pending;
+use crate::task::must_look_away;
 
 /// Runs a blocking function in a thread of the running loop's default executor, and waits for its result.
 ///
@@ -289,7 +289,7 @@ impl<T> Future for Job<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         Pin::new(&mut self.job).poll(cx)

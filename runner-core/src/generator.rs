@@ -18,8 +18,8 @@ use crate::cancel::delivery::Delivery;
 use crate::error::CancelReason;
 use crate::event_loop::{CloseAsync, EventLoop, try_running_loop};
 use crate::exception::ExceptionContext;
-use crate::task::is_cancel_pending;
 use crate::task::stand::Standing;
+use crate::task::{is_cancel_pending, must_look_away};
 
 /// Makes a stream of the values that `body` emits.
 ///
@@ -83,13 +83,13 @@ impl<T> Yielder<T> {
     /// Closing the generator is delivered here. A value that was emitted and not received yet is dropped then.
     pub async fn emit(&self, value: T) {
         let mut value = Some(value);
-        poll_fn(|_cx| {
+        poll_fn(|cx| {
             if let Some(value) = value.take() {
                 // The consumer takes it right after this poll.
                 self.slot.set(Some(value));
                 return Poll::Pending;
             }
-            if is_cancel_pending() {
+            if must_look_away(cx) {
                 Poll::Pending
             } else {
                 Poll::Ready(())

@@ -16,7 +16,7 @@ pub use futures_io::{AsyncRead, AsyncWrite};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::event_loop::{Direction, Registration, running_loop};
-use crate::task::{is_cancel_pending, spend_budget};
+use crate::task::{must_look_away, spend_budget};
 
 /// Makes anything with a descriptor that can be waited for usable in async code: sockets, pipes, terminals.
 ///
@@ -114,7 +114,7 @@ impl<T: AsFd> Async<T> {
     }
 
     fn poll_ready(&self, direction: Direction, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));
@@ -170,7 +170,7 @@ impl<T: AsFd> Async<T> {
         cx: &mut Cx<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));

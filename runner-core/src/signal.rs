@@ -34,7 +34,7 @@ use std::task::{Context as Cx, Poll, Waker, ready};
 use futures_core::Stream;
 
 use crate::signals::{Subscription, subscribe};
-use crate::task::{is_cancel_pending, spend_budget};
+use crate::task::{must_look_away, spend_budget};
 
 /// Listens to Ctrl-C (SIGINT).
 ///
@@ -291,7 +291,7 @@ impl Listener {
     }
 
     fn poll_recv(&mut self, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         let Source::Open { arrivals, .. } = &self.source else {

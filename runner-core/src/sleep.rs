@@ -8,7 +8,7 @@ use std::task::{Context as Cx, Poll};
 use std::time::{Duration, Instant};
 
 use crate::event_loop::Timeout;
-use crate::task::is_cancel_pending;
+use crate::task::must_look_away;
 
 /// Waits until `duration` has passed since this was first awaited. A duration of zero lets the others run once.
 ///
@@ -79,7 +79,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         match &mut self.state {
@@ -120,7 +120,7 @@ impl Future for YieldNow {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         if std::mem::replace(&mut self.yielded, true) {

@@ -401,3 +401,74 @@ fn a_request_that_a_group_has_taken_comes_back_at_the_await_after_its_error() {
         ],
     );
 }
+
+#[test]
+fn a_branch_that_looked_away_goes_on_when_the_other_one_swallows_the_request() {
+    let both = Op::Both {
+        left: block([Op::Sleep(2)]),
+        right: block([catch([Op::Sleep(9)], [], Then::Swallow)]),
+    };
+    check(
+        [both, Op::Log(0)],
+        [cancel_at(2)],
+        [
+            "0ms t0: enter b0",
+            "0ms t0: enter b1",
+            "0ms t0: enter b2",
+            "0ms t0: enter b3",
+            "2ms -: cancel t0: Some(true)",
+            "2ms t0: leave b3",
+            "2ms t0: caught User r0 [1]",
+            "2ms t0: enter b4 [1]",
+            "2ms t0: leave b4",
+            "2ms t0: leave b2",
+            "2ms t0: leave b1",
+            "2ms t0: log 0 [1]",
+            "2ms t0: leave b0",
+            "2ms -: value of t0 dropped",
+            "2ms -: t0 ended by itself",
+        ],
+    );
+}
+
+/// The left branch does not disturb the cleanup of the right one, and then still gets out.
+#[test]
+fn what_is_raised_is_raised_again_when_the_other_branch_swallows_it() {
+    let both = Op::Both {
+        left: block([catch([Op::Sleep(9)], [], Then::Raise)]),
+        right: block([
+            catch([Op::Sleep(9)], [Op::Sleep(3)], Then::Swallow),
+            Op::Sleep(9),
+        ]),
+    };
+    check(
+        [catch([both], [], Then::Swallow)],
+        [cancel_at(2)],
+        [
+            "0ms t0: enter b0",
+            "0ms t0: enter b1",
+            "0ms t0: enter b2",
+            "0ms t0: enter b3",
+            "0ms t0: enter b5",
+            "0ms t0: enter b6",
+            "2ms -: cancel t0: Some(true)",
+            "2ms t0: leave b3",
+            "2ms t0: caught User r0 [1]",
+            "2ms t0: enter b4 [1]",
+            "2ms t0: leave b4",
+            "2ms t0: leave b6",
+            "2ms t0: caught User r0 [1]",
+            "2ms t0: enter b7 [1]",
+            "5ms t0: leave b7",
+            "5ms t0: leave b2",
+            "5ms t0: leave b5",
+            "5ms t0: leave b1",
+            "5ms t0: caught User r0 [1]",
+            "5ms t0: enter b8 [1]",
+            "5ms t0: leave b8",
+            "5ms t0: leave b0",
+            "5ms -: value of t0 dropped",
+            "5ms -: t0 ended by itself",
+        ],
+    );
+}

@@ -4,7 +4,8 @@ use asyncio::CancelReason;
 
 use super::groups::{Gathering, GroupBody, GroupEnd};
 use super::program::{Block, HandleEnd, Op, Owner, Then, Whom};
-use super::reference::{Cancellation, Machine, Number, ScopeNumber, TimerKey};
+use super::reference::{Machine, Number, ScopeNumber, TimerKey};
+use super::requests::{Cancellation, Raising};
 use super::trace::{Outcome, Request, What};
 
 /// What a frame leaves to the one below it.
@@ -24,7 +25,7 @@ pub(super) enum Frame<'p> {
     Yield {
         yielded: bool,
     },
-    Raise(Cancellation),
+    Raise(Raising),
     /// The body is running.
     Catch(&'p Block, Then),
     /// The handler is running.
@@ -38,15 +39,28 @@ pub(super) enum Frame<'p> {
     Meanwhile(Handle, HandleEnd),
     /// The handle is awaited, in a scope.
     Insisting(Handle),
-    /// The handle is awaited.
-    Joining(Handle),
+    /// The handle is awaited, perhaps after something was caught, which whoever raised it still waits for.
+    Joining {
+        handle: Handle,
+        _caught: Option<Cancellation>,
+    },
     /// What awaits the handle of the frame below.
     Join,
     /// A task is awaited that requests do not reach.
     Shielding(Number),
+    /// Two branches, run by turns.
+    Both([Branch<'p>; 2]),
     Gathering(Gathering),
     GroupBody(GroupBody),
     GroupEnd(GroupEnd),
+}
+
+/// One branch of a task's code.
+pub(super) struct Branch<'p> {
+    /// What it begins with, until then.
+    block: Option<&'p Block>,
+    frames: Vec<Frame<'p>>,
+    end: Option<Completion>,
 }
 
 pub(super) struct Timeout {
@@ -62,7 +76,7 @@ pub(super) struct Handle {
     /// A request that was handed on to the task.
     pub(super) handed_on: Option<Cancellation>,
     /// The task ended by that, and it was raised in the one who awaits.
-    pub(super) raised: bool,
+    pub(super) raised: Option<Raising>,
 }
 
 /// What became of running the innermost frame.
@@ -95,13 +109,15 @@ impl<'p> Machine<'p> {
                 Some(Frame::Sleep(_, timer)) => self.forget_timer(timer),
                 Some(Frame::Timeout(timeout)) => self.leave_timeout(number, &timeout),
                 Some(
-                    Frame::Meanwhile(handle, _) | Frame::Insisting(handle) | Frame::Joining(handle),
+                    Frame::Meanwhile(handle, _)
+                    | Frame::Insisting(handle)
+                    | Frame::Joining { handle, .. },
                 ) => self.drop_handle(handle.child),
+                Some(Frame::Both(branches)) => self.drop_branches(number, branches),
                 Some(Frame::Shielding(child)) => self.drop_handle(child),
                 Some(Frame::Gathering(gathering)) => self.drop_members(gathering.members),
-                Some(Frame::GroupBody(_) | Frame::GroupEnd(_)) => {
-                    unreachable!("a request goes to the group before it goes further out")
-                }
+                Some(Frame::GroupBody(body)) => self.drop_group_body(number, &body),
+                Some(Frame::GroupEnd(end)) => self.drop_group(end.group),
                 _ => {}
             }
         }
@@ -123,6 +139,7 @@ impl<'p> Machine<'p> {
             },
             // What waits for the loop looks at the request first, and leaves its event alone.
             waiting @ (Frame::Sleep(..) | Frame::Yield { .. }) if pending => {
+                self.task(number).looked_away = true;
                 self.wait_on(number, waiting)
             }
             Frame::Sleep(duration, mut timer) => {
@@ -136,10 +153,11 @@ impl<'p> Machine<'p> {
                 self.wake(number);
                 self.wait_on(number, Frame::Yield { yielded: true })
             }
-            Frame::Raise(request) => {
-                self.raise(number, request);
-                self.wait_on(number, Frame::Raise(request))
+            Frame::Raise(mut raising) => {
+                self.raise(number, &mut raising);
+                self.wait_on(number, Frame::Raise(raising))
             }
+            Frame::Both(branches) => self.run_both(number, branches),
             Frame::Join => self.join(number),
             Frame::Shielding(child) => self.shield(number, child),
             Frame::Gathering(gathering) => self.gather(number, gathering),
@@ -193,6 +211,14 @@ impl<'p> Machine<'p> {
                 self.push(number, Frame::Meanwhile(handle, *end));
                 self.enter(number, meanwhile);
             }
+            Op::Both { left, right } => {
+                let branch = |block| Branch {
+                    block: Some(block),
+                    frames: Vec::new(),
+                    end: None,
+                };
+                self.push(number, Frame::Both([branch(left), branch(right)]));
+            }
             Op::Gather { children, settled } => self.begin_gather(number, children, *settled),
             Op::Group { body } => {
                 let group = self.begin_group(number);
@@ -213,7 +239,8 @@ impl<'p> Machine<'p> {
             }
             Op::Raise => {
                 let foreign = Request::unnamed(CancelReason::User);
-                self.push(number, Frame::Raise(Cancellation::from_outside(foreign)));
+                let foreign = Cancellation::from_outside(foreign);
+                self.push(number, Frame::Raise(Raising::new(foreign)));
             }
             Op::Fail => return self.complete(number, Completion::Failed),
             Op::Panic => return self.complete(number, Completion::Panicked),
@@ -236,7 +263,7 @@ impl<'p> Machine<'p> {
             (Frame::Catch(..), _) if returned => self.look(What::NotCancelled),
             (Frame::Catch(..), _) => {}
             (Frame::Handling(request, Then::Raise), Completion::Done) => {
-                self.push(number, Frame::Raise(request));
+                self.push(number, Frame::Raise(Raising::new(request)));
                 return Step::Moved;
             }
             (Frame::Handling(..), _) => {}
@@ -250,7 +277,7 @@ impl<'p> Machine<'p> {
                 return self.complete(number, completion);
             }
             (Frame::Cleaning(Err(request)), _) if returned => {
-                self.push(number, Frame::Raise(request));
+                self.push(number, Frame::Raise(Raising::new(request)));
                 return Step::Moved;
             }
             (Frame::Cleaning(_), _) => {}
@@ -269,7 +296,7 @@ impl<'p> Machine<'p> {
                 return Step::Moved;
             }
             // The handle has given everything.
-            (Frame::Insisting(_) | Frame::Joining(_), _) => {}
+            (Frame::Insisting(_) | Frame::Joining { .. }, _) => {}
             _ => unreachable!("no code runs above a frame that waits"),
         }
         self.complete(number, completion)
@@ -277,7 +304,13 @@ impl<'p> Machine<'p> {
 
     pub(super) fn await_handle(&mut self, number: Number, handle: Handle, end: HandleEnd) -> Step {
         match end {
-            HandleEnd::Join => self.push(number, Frame::Joining(handle)),
+            HandleEnd::Join => self.push(
+                number,
+                Frame::Joining {
+                    handle,
+                    _caught: None,
+                },
+            ),
             HandleEnd::Insist => self.push(number, Frame::Insisting(handle)),
             HandleEnd::Shield => {
                 self.push(number, Frame::Shielding(handle.child));
@@ -302,6 +335,59 @@ impl<'p> Machine<'p> {
         }
     }
 
+    /// Runs both branches, the left one first, until both have ended. A panic of one ends the other.
+    fn run_both(&mut self, number: Number, mut branches: [Branch<'p>; 2]) -> Step {
+        for branch in &mut branches {
+            if branch.end.is_none() {
+                branch.end = self.inside(number, &mut branch.frames, |this| {
+                    if let Some(block) = branch.block.take() {
+                        this.enter(number, block);
+                    }
+                    this.run_branch(number)
+                });
+            }
+            if branch.end == Some(Completion::Panicked) {
+                self.drop_branches(number, branches);
+                return self.complete(number, Completion::Panicked);
+            }
+        }
+        match [branches[0].end, branches[1].end] {
+            [Some(left), Some(right)] => {
+                let failed = [left, right].contains(&Completion::Failed);
+                let both = if failed {
+                    Completion::Failed
+                } else {
+                    Completion::Done
+                };
+                self.complete(number, both)
+            }
+            _ => self.wait_on(number, Frame::Both(branches)),
+        }
+    }
+
+    fn drop_branches(&mut self, number: Number, mut branches: [Branch<'p>; 2]) {
+        for branch in &mut branches {
+            self.inside(number, &mut branch.frames, |this| this.unwind(number, 0));
+        }
+    }
+
+    /// Does something with a branch's frames as the task's.
+    fn inside<R>(
+        &mut self,
+        number: Number,
+        frames: &mut Vec<Frame<'p>>,
+        act: impl FnOnce(&mut Self) -> R,
+    ) -> R {
+        let task = self.task(number);
+        let around = std::mem::replace(&mut task.frames, std::mem::take(frames));
+        task.around.push(around);
+        let result = act(self);
+        let task = self.task(number);
+        let around = task.around.pop().expect("pushed above");
+        *frames = std::mem::replace(&mut task.frames, around);
+        result
+    }
+
     /// The request stays where it is, for a scope around the shield.
     fn shield(&mut self, number: Number, child: Number) -> Step {
         let pending = self.task(number).pending;
@@ -310,7 +396,9 @@ impl<'p> Machine<'p> {
             let outcome = self.receive(child);
             return self.joined(number, child, outcome);
         }
-        if !pending {
+        if pending {
+            self.task(number).looked_away = true;
+        } else {
             self.task(child).awaiter = Some(number);
         }
         self.wait_on(number, Frame::Shielding(child))
@@ -327,7 +415,7 @@ impl<'p> Machine<'p> {
 
     pub(super) fn handle_below(&mut self, number: Number) -> &mut Handle {
         match self.task(number).frames.last_mut() {
-            Some(Frame::Insisting(handle) | Frame::Joining(handle)) => handle,
+            Some(Frame::Insisting(handle) | Frame::Joining { handle, .. }) => handle,
             _ => unreachable!("whoever joins has a handle"),
         }
     }
@@ -344,17 +432,19 @@ impl<'p> Machine<'p> {
             return None;
         }
         if pending {
+            self.task(number).looked_away = true;
             return None;
         }
-        let latest = self.task(child).latest.request;
-        if std::mem::take(&mut self.handle_below(number).raised) {
+        let latest = self.task(child).latest;
+        if self.handle_below(number).raised.take().is_some() {
             return Some(Outcome::Cancelled(latest));
         }
         let handed_on = self.handle_below(number).handed_on.take();
         match (self.receive(child), handed_on) {
-            (Outcome::Cancelled(_), Some(request)) => {
-                self.handle_below(number).raised = true;
-                self.raise(number, request);
+            (Outcome::Cancelled(_), Some(cancellation)) => {
+                let mut raising = Raising::new(cancellation);
+                self.raise(number, &mut raising);
+                self.handle_below(number).raised = Some(raising);
                 None
             }
             (outcome, _) => Some(outcome),
@@ -364,8 +454,9 @@ impl<'p> Machine<'p> {
     /// Instead of the one who awaits it, the awaited task is asked.
     pub(super) fn hand_on(&mut self, number: Number, child: Number) {
         let cancellation = self.task(number).take_request();
+        let request = cancellation.request.handed_on();
         self.handle_below(number).handed_on = Some(cancellation);
-        self.cancel(child, cancellation.request.from_parent());
+        self.cancel(child, request);
     }
 
     // ----- delivery -----
@@ -392,6 +483,7 @@ impl<'p> Machine<'p> {
                     return true;
                 }
                 // A request from outside comes first.
+                task.looked_away |= sent.is_none() && pending;
                 if sent.is_none() && !pending {
                     let expired = self.has_passed(number, &mut timer, limit);
                     let sent = expired.then(|| self.send_inside(number, CancelReason::Deadline));
@@ -422,7 +514,13 @@ impl<'p> Machine<'p> {
             }
             Some(Frame::Insisting(handle)) => {
                 self.look(What::Caught(cancellation.request));
-                self.push(number, Frame::Joining(handle));
+                self.push(
+                    number,
+                    Frame::Joining {
+                        handle,
+                        _caught: Some(cancellation),
+                    },
+                );
                 self.push(number, Frame::Join);
             }
             _ => unreachable!("only these catch"),

@@ -4,7 +4,8 @@ use asyncio::CancelReason;
 
 use super::frames::{Completion, Frame, Step};
 use super::program::Child;
-use super::reference::{Cancellation, GroupNumber, Machine, Number, ScopeNumber, WatchNumber};
+use super::reference::{GroupNumber, Machine, Number, ScopeNumber, WatchNumber};
+use super::requests::{Cancellation, Raising};
 use super::trace::{Failure, Outcome, Request, What};
 
 /// Awaits several tasks.
@@ -15,6 +16,8 @@ pub(super) struct Gathering {
     settled: bool,
     /// A request that the tasks were given.
     passed_on: Option<Cancellation>,
+    /// The same request on its way out.
+    raising: Option<Raising>,
     /// The member whose failure ends the wait.
     failed: Option<usize>,
 }
@@ -53,7 +56,7 @@ pub(super) struct GroupBody {
 
 /// A group waits for its children.
 pub(super) struct GroupEnd {
-    group: GroupNumber,
+    pub(super) group: GroupNumber,
     /// The last request from outside.
     taken: Option<Cancellation>,
     /// How the body ended, unless it was interrupted or has failed.
@@ -81,6 +84,7 @@ impl<'p> Machine<'p> {
             members: children.iter().map(member).collect(),
             settled,
             passed_on: None,
+            raising: None,
             failed: None,
         };
         self.push(number, Frame::Gathering(gathering));
@@ -94,7 +98,7 @@ impl<'p> Machine<'p> {
             let request = cancellation.request;
             gathering.passed_on = Some(cancellation);
             for member in gathering.members.iter().filter(|it| it.outcome.is_none()) {
-                self.cancel(member.task, request.from_parent());
+                self.cancel(member.task, request.handed_on());
             }
         }
         if !over {
@@ -102,10 +106,16 @@ impl<'p> Machine<'p> {
             return self.wait_on(number, Frame::Gathering(gathering));
         }
         // A request that is pending goes further out, and the outcomes stay here.
-        if !self.task(number).pending {
-            match gathering.passed_on {
+        if self.task(number).pending {
+            self.task(number).looked_away = true;
+        } else {
+            match gathering.passed_on.take() {
                 None => return self.gathered(number, gathering),
-                Some(request) => self.raise(number, request),
+                Some(cancellation) => {
+                    let mut raising = Raising::new(cancellation);
+                    self.raise(number, &mut raising);
+                    gathering.raising = Some(raising);
+                }
             }
         }
         self.wait_on(number, Frame::Gathering(gathering))
@@ -121,26 +131,38 @@ impl<'p> Machine<'p> {
             let mut members = gathering.members.iter();
             let index = members.position(|member| member.task == ended);
             let index = index.expect("only members are watched");
-            let gave_value = matches!(outcome, Outcome::Value | Outcome::Failed);
             gathering.members[index].outcome = Some(outcome);
-            if !gave_value && !gathering.settled && gathering.passed_on.is_none() {
+            let no_value = gathering.members[index].has_no_value();
+            if no_value && !gathering.settled && gathering.passed_on.is_none() {
                 gathering.failed = Some(index);
             }
         }
     }
 
-    fn gathered(&mut self, number: Number, mut gathering: Gathering) -> Step {
-        if let Some(index) = gathering.failed {
-            // The order in which the others are let go is no rule; this is the crate's.
-            let failed = gathering.members.swap_remove(index);
-            self.drop_members(gathering.members);
-            let outcome = failed.outcome.expect("it has failed");
-            self.look(What::Gathered(Err(outcome)));
-        } else {
-            let outcomes = gathering.members.iter();
-            let outcomes = outcomes.filter_map(|it| it.outcome.clone()).collect();
-            self.look(What::Gathered(Ok(outcomes)));
-            self.drop_members(gathering.members);
+    fn gathered(&mut self, number: Number, gathering: Gathering) -> Step {
+        let mut members = gathering.members;
+        // All may have ended, and some cancelled, if the request was raised and a branch beside this one took it.
+        let first = || members.iter().position(Member::has_no_value);
+        let failed = gathering.failed.or_else(first);
+        match failed.filter(|_| !gathering.settled) {
+            Some(index) => {
+                // The order in which the others are let go is no rule; this is the crate's.
+                let failed = if gathering.failed.is_some() {
+                    members.swap_remove(index)
+                } else {
+                    members.rotate_left(index);
+                    members.remove(0)
+                };
+                self.drop_members(members);
+                let outcome = failed.outcome.expect("it has failed");
+                self.look(What::Gathered(Err(outcome)));
+            }
+            None => {
+                let outcomes = members.iter().filter_map(|it| it.outcome.clone());
+                let outcomes = outcomes.collect();
+                self.look(What::Gathered(Ok(outcomes)));
+                self.drop_members(members);
+            }
         }
         self.complete(number, Completion::Done)
     }
@@ -161,7 +183,9 @@ impl<'p> Machine<'p> {
     /// The innermost group around the code that runs now.
     pub(super) fn place(&mut self, number: Number) -> Option<GroupNumber> {
         let task = self.task(number);
-        let inner = task.frames.iter().rev().find_map(|frame| match frame {
+        let around = task.around.iter().flatten();
+        let frames = around.chain(&task.frames).collect::<Vec<_>>();
+        let inner = frames.into_iter().rev().find_map(|frame| match frame {
             Frame::GroupBody(body) => Some(body.group),
             _ => None,
         });
@@ -287,6 +311,22 @@ impl<'p> Machine<'p> {
         self.push(number, Frame::GroupEnd(end));
     }
 
+    /// Somebody around drops the scope while the body runs.
+    pub(super) fn drop_group_body(&mut self, number: Number, body: &GroupBody) {
+        self.task(number).withdraw(body.sent);
+        self.drop_group(body.group);
+    }
+
+    /// No child outlives the scope.
+    pub(super) fn drop_group(&mut self, group: GroupNumber) {
+        self.groups[group].phase = Phase::Finished;
+        for child in self.groups[group].children.clone() {
+            if self.task(child).lives() {
+                self.kill(child);
+            }
+        }
+    }
+
     /// The body has come to an end by itself.
     pub(super) fn leave_body(&mut self, number: Number, body: GroupBody, completion: Completion) {
         self.task(number).withdraw(body.sent);
@@ -308,7 +348,7 @@ impl<'p> Machine<'p> {
         let group = &mut self.groups[end.group];
         if end.taken.is_some() || group.phase == Phase::Open {
             group.phase = Phase::Stopping;
-            let request = cancellation.request.from_parent();
+            let request = cancellation.request.handed_on();
             self.cancel_children(end.group, request);
         }
         end.taken = Some(cancellation);
@@ -318,7 +358,7 @@ impl<'p> Machine<'p> {
     pub(super) fn end_group(&mut self, number: Number, mut end: GroupEnd) -> Step {
         let children = self.groups[end.group].children.clone();
         if !children.into_iter().any(|child| self.task(child).lives()) {
-            return self.finish_group(number, &end);
+            return self.finish_group(number, end);
         }
         if self.task(number).pending {
             let request = self.task(number).take_request();
@@ -330,7 +370,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Errors first; a request that came with them is delivered at the next await.
-    fn finish_group(&mut self, number: Number, end: &GroupEnd) -> Step {
+    fn finish_group(&mut self, number: Number, end: GroupEnd) -> Step {
         let group = &mut self.groups[end.group];
         group.phase = Phase::Finished;
         let failures = std::mem::take(&mut group.failures);
@@ -343,7 +383,7 @@ impl<'p> Machine<'p> {
                 self.raise_afterwards(number, cancellation);
             }
             Some(cancellation) => {
-                self.push(number, Frame::Raise(cancellation));
+                self.push(number, Frame::Raise(Raising::new(cancellation)));
                 return Step::Moved;
             }
             None => {}
@@ -354,6 +394,12 @@ impl<'p> Machine<'p> {
         let done = failures.is_empty() && end.body == Some(Completion::Done);
         self.look(What::Grouped(if done { Ok(()) } else { Err(failures) }));
         self.complete(number, Completion::Done)
+    }
+}
+
+impl Member {
+    fn has_no_value(&self) -> bool {
+        !matches!(self.outcome, None | Some(Outcome::Value | Outcome::Failed))
     }
 }
 

@@ -75,6 +75,11 @@ pub(crate) enum Op {
         meanwhile: Block,
         end: HandleEnd,
     },
+    /// `join!(left, right)`
+    Both {
+        left: Block,
+        right: Block,
+    },
     /// `gather(children)`, or, settled, `gather(children).return_exceptions()`.
     Gather {
         children: Vec<Child>,
@@ -177,6 +182,7 @@ impl Op {
             Op::Catch { body, handler, .. } => vec![body, handler],
             Op::Finally { body, cleanup } => vec![body, cleanup],
             Op::Timeout { body, .. } | Op::Group { body } => vec![body],
+            Op::Both { left, right } => vec![left, right],
             Op::Spawn { meanwhile, .. } => vec![meanwhile],
             _ => Vec::new(),
         }
@@ -322,6 +328,7 @@ fn write_op(f: &mut fmt::Formatter<'_>, op: &Op, depth: usize) -> fmt::Result {
             let mut each = children.iter();
             each.try_for_each(|child| write!(f, " t{} {}", child.task, text(&child.body)))
         }
+        Op::Both { left, right } => write!(f, "both {} and {}", text(left), text(right)),
         Op::Group { body } => write!(f, "group {}", text(body)),
         Op::StopGroup => write!(f, "stop the group"),
         Op::Ask { act, whom, request } => {

@@ -14,6 +14,7 @@ use asyncio::{
     CancelledError, EventLoop, JoinError, RunError, Task, TaskGroup, TaskGroupError, TaskRef,
     catch_cancelled, finally, gather, shield, timeout,
 };
+use futures_util::future::join;
 
 use super::program::{Act, Block, Child, HandleEnd, Op, OutsideEvent, Owner, Program, Then, Whom};
 use super::trace::{Event, Failure, Outcome, Request, What};
@@ -378,6 +379,10 @@ impl Place {
                         self.keep(child.task, task, meanwhile, *end).await
                     }
                 };
+            }
+            Op::Both { left, right } => {
+                let (left, right) = join(self.run_block(left), self.run_block(right)).await;
+                return left.and(right);
             }
             Op::Gather { children, settled } => self.run_gather(children, *settled).await,
             Op::Group { body } => self.run_group(body).await,

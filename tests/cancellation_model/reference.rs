@@ -1,17 +1,17 @@
-//! The rules of docs/cancellation.md as a machine of its own: no futures and no wakers, but stacks of frames, a clock and
-//! a queue.
-//!
-//! A task is a stack of frames, the innermost last. A turn runs the innermost frame until it waits. Then every scope
-//! around it is asked, from the inside out, whether it takes the request that is pending; what nobody takes, the task
-//! takes. First in, first out; time passes only when nothing is ready.
+//! The rules of docs/cancellation.md as a machine of its own, without futures and wakers: stacks of frames, clock and queue.
+//! A task is a stack of frames, the innermost last; a frame may hold branches, which are stacks again. A turn runs the
+//! innermost frame until it waits. Then every scope around it is asked, from the inside out, whether it takes the request
+//! that is pending; what nobody takes, the task takes. First in, first out; time passes only when nothing is ready.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use asyncio::CancelReason;
 
 use super::frames::{Completion, Frame, Handle, Step};
 use super::groups::Group;
 use super::program::{Act, Child, Program};
+use super::requests::{Cancellation, Hold, LetGo};
 use super::trace::{Event, Outcome, Request, What};
 
 /// Runs the program to its end and returns what happens.
@@ -45,6 +45,9 @@ pub(super) struct Machine<'p> {
     scopes: usize,
     /// The task whose turn it is.
     current: Option<Number>,
+    /// The task that has the turn, also while others are dropped by it.
+    running: Option<Number>,
+    pub(super) let_go: LetGo,
     events: Vec<Event>,
 }
 
@@ -64,7 +67,10 @@ pub(super) enum Due {
 
 pub(super) struct Task<'p> {
     child: &'p Child,
+    /// Those of the branch that runs now.
     pub(super) frames: Vec<Frame<'p>>,
+    /// Those around it, where the task has several branches.
+    pub(super) around: Vec<Vec<Frame<'p>>>,
     started: bool,
     /// In the queue, or to be put there after the turn that it has now.
     woken: bool,
@@ -72,8 +78,13 @@ pub(super) struct Task<'p> {
     pub(super) requests: u32,
     /// A request waits to be delivered.
     pub(super) pending: bool,
-    /// The latest request.
-    pub(super) latest: Cancellation,
+    /// The latest request, and the scope that made it.
+    pub(super) latest: Request,
+    pub(super) scope: Option<ScopeNumber>,
+    /// Code that waits for the loop has left its event alone, because of the pending request.
+    pub(super) looked_away: bool,
+    /// Who waits for what becomes of the pending request.
+    pub(super) hold: Option<Rc<Hold>>,
     /// The pending request came together with an error, and is forgotten if the task ends before its next await.
     pub(super) afterwards: bool,
     /// The group that is told if the task fails.
@@ -89,13 +100,6 @@ pub(super) struct Task<'p> {
     pub(super) awaiter: Option<Number>,
     /// Told of the end.
     pub(super) watches: Vec<WatchNumber>,
-}
-
-/// A request, and the scope that made it for the code inside, which alone claims it when it comes back out.
-#[derive(Clone, Copy)]
-pub(super) struct Cancellation {
-    pub(super) request: Request,
-    pub(super) scope: Option<ScopeNumber>,
 }
 
 /// Waits for the ends of several tasks.
@@ -130,6 +134,8 @@ impl<'p> Machine<'p> {
             groups: Vec::new(),
             scopes: 0,
             current: None,
+            running: None,
+            let_go: LetGo::default(),
             events: Vec::new(),
         }
     }
@@ -256,6 +262,7 @@ impl<'p> Machine<'p> {
         self.tasks[child.task] = Some(Task {
             child,
             frames: Vec::new(),
+            around: Vec::new(),
             started: false,
             woken: true,
             requests: 0,
@@ -264,7 +271,10 @@ impl<'p> Machine<'p> {
             owner: None,
             place,
             failed: false,
-            latest: Cancellation::from_outside(Request::unnamed(CancelReason::User)),
+            latest: Request::unnamed(CancelReason::User),
+            scope: None,
+            looked_away: false,
+            hold: None,
             end: None,
             was_cancelled: false,
             detached: false,
@@ -275,13 +285,13 @@ impl<'p> Machine<'p> {
         Handle {
             child: child.task,
             handed_on: None,
-            raised: false,
+            raised: None,
         }
     }
 
     /// Puts a task into the queue, once; the one whose turn it is comes back after its turn.
     pub(super) fn wake(&mut self, number: Number) {
-        let has_turn = self.current == Some(number);
+        let has_turn = self.running == Some(number);
         let task = self.task(number);
         if task.lives() && !task.woken {
             task.woken = true;
@@ -292,9 +302,23 @@ impl<'p> Machine<'p> {
     }
 
     pub(super) fn turn_of(&mut self, number: Number) {
-        self.current = Some(number);
+        if !self.task(number).lives() {
+            // Woken by a child that was dropped together with it.
+            return;
+        }
+        (self.current, self.running) = (Some(number), Some(number));
+        self.task(number).woken = false;
+        self.run_task(number);
+        self.wake_those_let_go();
+        (self.current, self.running) = (None, None);
         let task = self.task(number);
-        task.woken = false;
+        if task.lives() && task.woken {
+            self.ready.push_back(Ready::Task(number));
+        }
+    }
+
+    fn run_task(&mut self, number: Number) {
+        let task = self.task(number);
         if !task.started {
             task.started = true;
             if task.pending {
@@ -303,30 +327,41 @@ impl<'p> Machine<'p> {
             let body = &task.child.body;
             self.enter(number, body);
         }
-        self.interrupt_group_bodies(number);
-        self.run_frames(number);
-        self.current = None;
-        let task = self.task(number);
-        if task.lives() && task.woken {
-            self.ready.push_back(Ready::Task(number));
+        match self.run_branch(number) {
+            Some(completion) => self.end_by_itself(number, completion),
+            None if self.task(number).pending => {
+                self.unwind(number, 0);
+                self.end(number, End::Cancelled);
+            }
+            None => {}
         }
     }
 
-    pub(super) fn run_frames(&mut self, number: Number) {
+    /// Runs the task's frames until they wait, and no scope among them has anything to do, or until there are none.
+    pub(super) fn run_branch(&mut self, number: Number) -> Option<Completion> {
+        self.interrupt_group_bodies(number);
         loop {
             match self.step(number) {
                 Step::Moved => {}
                 Step::Waits if self.ask_scopes(number) => {}
-                Step::Waits => {
-                    if self.task(number).pending {
-                        self.unwind(number, 0);
-                        self.end(number, End::Cancelled);
-                    }
-                    return;
-                }
-                Step::Ended(completion) => return self.end_by_itself(number, completion),
+                Step::Waits => return None,
+                Step::Ended(completion) => return Some(completion),
             }
         }
+    }
+
+    /// Drops a task's code at once, wherever it waits.
+    pub(super) fn kill(&mut self, number: Number) {
+        let current = self.current.replace(number);
+        let task = self.task(number);
+        if !task.pending && task.requests == 0 {
+            task.latest = Request::unnamed(CancelReason::Shutdown);
+        }
+        self.ready
+            .retain(|ready| !matches!(ready, Ready::Task(queued) if *queued == number));
+        self.unwind(number, 0);
+        self.end(number, End::Cancelled);
+        self.current = current;
     }
 
     pub(super) fn end_by_itself(&mut self, number: Number, completion: Completion) {
@@ -382,7 +417,7 @@ impl<'p> Machine<'p> {
             Some(End::Value) => Outcome::Value,
             Some(End::Failed) => Outcome::Failed,
             Some(End::Panicked) => Outcome::Panicked,
-            Some(End::Cancelled) => Outcome::Cancelled(task.latest.request),
+            Some(End::Cancelled) => Outcome::Cancelled(task.latest),
             Some(End::Taken) => Outcome::Taken,
             Some(End::Received) | None => unreachable!("a handle gives its output once"),
         }
@@ -435,35 +470,17 @@ impl<'p> Machine<'p> {
         if !task.lives() {
             return false;
         }
-        task.request(Cancellation::from_outside(request));
+        task.request(request, None);
         self.wake(number);
         true
-    }
-
-    /// Makes a request pending again that was delivered before. One from outside that is pending stays what it is.
-    pub(super) fn raise(&mut self, number: Number, cancellation: Cancellation) {
-        let task = self.task(number);
-        if !task.pending || task.latest.scope.is_some() {
-            task.make_pending(cancellation);
-        }
-        self.wake(number);
-    }
-
-    /// The same beside an error, which stands even if there is no further await.
-    pub(super) fn raise_afterwards(&mut self, number: Number, cancellation: Cancellation) {
-        let alone = !self.task(number).pending;
-        self.raise(number, cancellation);
-        self.task(number).afterwards |= alone;
     }
 
     /// A scope makes a request for the code inside of it.
     pub(super) fn send_inside(&mut self, number: Number, reason: CancelReason) -> ScopeNumber {
         self.scopes += 1;
         let scope = self.scopes;
-        self.task(number).request(Cancellation {
-            request: Request::unnamed(reason),
-            scope: Some(scope),
-        });
+        let request = Request::unnamed(reason);
+        self.task(number).request(request, Some(scope));
         scope
     }
 }
@@ -473,27 +490,33 @@ impl Task<'_> {
         self.end.is_none()
     }
 
-    pub(super) fn request(&mut self, cancellation: Cancellation) {
+    pub(super) fn request(&mut self, request: Request, scope: Option<ScopeNumber>) {
         self.requests += 1;
-        self.make_pending(cancellation);
+        self.make_pending(request, scope);
     }
 
-    pub(super) fn make_pending(&mut self, cancellation: Cancellation) {
+    pub(super) fn make_pending(&mut self, request: Request, scope: Option<ScopeNumber>) {
         self.pending = true;
         self.afterwards = false;
-        self.latest = cancellation;
+        self.latest = request;
+        self.scope = scope;
     }
 
-    /// Whoever takes the request is to drop what is inside.
+    /// Whoever takes the request is to drop what is inside. What looked away outside of that looks again in the next turn.
     pub(super) fn take_request(&mut self) -> Cancellation {
+        self.woken |= std::mem::take(&mut self.looked_away);
         self.pending = false;
         self.afterwards = false;
-        self.latest
+        Cancellation {
+            request: self.latest,
+            scope: self.scope,
+            hold: self.hold.take(),
+        }
     }
 
     /// The request of this scope has come to where the scope is.
     pub(super) fn has_come_back(&self, scope: Option<ScopeNumber>) -> bool {
-        self.pending && scope.is_some() && self.latest.scope == scope
+        self.pending && scope.is_some() && self.scope == scope
     }
 
     /// A scope is left: the request that it made, if it did, is over.
@@ -509,19 +532,9 @@ impl Task<'_> {
     /// The last one withdrawn is not delivered any more.
     pub(super) fn uncancel(&mut self) -> u32 {
         self.requests = self.requests.saturating_sub(1);
-        if self.requests == 0 {
-            self.pending = false;
-            self.afterwards = false;
+        if self.requests == 0 && self.pending {
+            self.take_request();
         }
         self.requests
-    }
-}
-
-impl Cancellation {
-    pub(super) fn from_outside(request: Request) -> Cancellation {
-        Cancellation {
-            request,
-            scope: None,
-        }
     }
 }

@@ -30,6 +30,7 @@ fn op() -> impl Strategy<Value = Op> {
             1 => simple_op(),
             3 => (block(), block()).prop_map(|(body, cleanup)| Op::Finally { body, cleanup }),
             3 => (0..6u64, block()).prop_map(|(limit, body)| Op::Timeout { limit, body }),
+            3 => (block(), block()).prop_map(|(left, right)| Op::Both { left, right }),
             4 => (block(), block(), then)
                 .prop_map(|(body, handler, then)| Op::Catch { body, handler, then }),
             4 => (vec(child(), 0..4), sequence(op.clone(), 0..3))

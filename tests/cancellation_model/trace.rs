@@ -89,7 +89,7 @@ impl Request {
     }
 
     /// The same request, handed on to another task.
-    pub(crate) fn from_parent(self) -> Request {
+    pub(crate) fn handed_on(self) -> Request {
         Request {
             reason: CancelReason::Parent,
             ..self

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::delivery::Delivery;
 use crate::error::{CancelReason, TimeoutError};
 use crate::event_loop::Timeout as Deadline;
-use crate::task::is_cancel_pending;
+use crate::task::must_look_away;
 use crate::task::stand::Standing;
 
 /// Gives `future` at most `duration`, counted from when it first has to wait.
@@ -113,7 +113,7 @@ impl<F: Future> Future for Timeout<F> {
                 break Err(TimeoutError);
             }
             // A request from outside comes first: the deadline can wait until that is settled.
-            if !delivery.is_idle() || is_cancel_pending() || this.limit.poll(cx).is_pending() {
+            if !delivery.is_idle() || must_look_away(cx) || this.limit.poll(cx).is_pending() {
                 this.standing.wait(cx);
                 return Poll::Pending;
             }

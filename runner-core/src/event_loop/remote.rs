@@ -19,7 +19,7 @@ use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::task::cell::TaskOptions;
 use crate::task::scheduler::{Mail, Posted, Ready, Scheduler};
-use crate::task::{Task, is_cancel_pending};
+use crate::task::{Task, must_look_away};
 
 /// The remote control of an [`EventLoop`](crate::EventLoop): `Send`, `Sync`, and harmless after the loop is closed.
 ///
@@ -376,7 +376,7 @@ impl<T> Future for RemoteTask<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         let mut state = self.shared.lock();

@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use super::into_task::{IntoTask, Joined};
 use crate::error::JoinError;
-use crate::task::is_cancel_pending;
+use crate::task::must_look_away;
 use crate::task::watch::Watch;
 
 /// Awaits several tasks, or futures as tasks of their own, and gives their results in the order in which they come.
@@ -100,7 +100,7 @@ impl<T> AsCompleted<T> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        if is_cancel_pending() {
+        if must_look_away(cx) {
             return Poll::Pending;
         }
         let index = std::task::ready!(self.watch.poll_next(cx));

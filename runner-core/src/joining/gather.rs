@@ -9,11 +9,11 @@ use std::task::{Context as Cx, Poll};
 use super::into_task::{IntoTask, Joined};
 use crate::error::{CancelReason, CancelledError, JoinError};
 use crate::task::cell::TaskCell;
-use crate::task::is_cancel_pending;
 use crate::task::raise::Raising;
 use crate::task::raw::with_current;
 use crate::task::stand::Standing;
 use crate::task::watch::Watch;
+use crate::task::{is_cancel_pending, must_look_away};
 
 /// Awaits several tasks, or futures as tasks of their own, and gives all values in the order of the tasks.
 ///
@@ -126,6 +126,7 @@ impl<T> Gathering<T> {
         let mut is_over = self.poll_outcomes(cx, &is_enough);
         if is_cancel_pending() {
             if is_over {
+                must_look_away(cx);
                 // The outcomes stay here, for whoever polls after the request was delivered.
                 return Poll::Pending;
             }

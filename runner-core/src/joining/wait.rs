@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::event_loop::Timeout;
 use crate::task::watch::Watch;
-use crate::task::{TaskRef, is_cancel_pending};
+use crate::task::{TaskRef, must_look_away};
 
 /// When [`wait`] is to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +120,7 @@ impl<R: AsRef<TaskRef>> Future for Wait<R> {
     type Output = (Vec<R>, Vec<R>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if is_cancel_pending() || !(self.poll_ends(cx) || self.poll_limit(cx)) {
+        if must_look_away(cx) || !(self.poll_ends(cx) || self.poll_limit(cx)) {
             return Poll::Pending;
         }
         self.stop_watching();

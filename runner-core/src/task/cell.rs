@@ -37,6 +37,8 @@ pub(crate) struct TaskCell {
     flags: Cell<u8>,
     /// Who asked for the latest cancellation.
     reason: Cell<CancelReason>,
+    /// A leaf future has left its event alone, because a request was pending: it is to be polled again if it outlives that.
+    looked_away: Cell<bool>,
     /// asyncio's `cancelling()`: requests made less requests withdrawn.
     requests: Cell<u32>,
     /// The task's key in the registry.
@@ -88,6 +90,8 @@ struct Extra {
     stands: Vec<Stand>,
     /// The last stand's number.
     last_stand: u64,
+    /// The leaf futures that have looked away and that the task's own waker does not reach.
+    looked_away: Vec<Waker>,
     /// How many more polls may pass until those who were asked have answered.
     patience: u8,
 }
@@ -134,6 +138,7 @@ impl TaskCell {
             location: options.location,
             flags: Cell::new(if options.background { BACKGROUND } else { 0 }),
             reason: Cell::new(CancelReason::User),
+            looked_away: Cell::new(false),
             requests: Cell::new(0),
             slot: Cell::new(u32::MAX),
             context: Cell::new(if extra_has_context(&extra) {
@@ -301,6 +306,7 @@ impl TaskCell {
                 extra.shared_context.take(),
                 extra.hold.take(),
                 mem::take(&mut extra.stands),
+                mem::take(&mut extra.looked_away),
             );
             (bequest, dropped)
         });
@@ -407,11 +413,29 @@ impl TaskCell {
             return None;
         }
         self.clear(PENDING | AFTERWARDS);
+        if self.looked_away.replace(false) {
+            self.wake_who_looked_away();
+        }
         let reason = self.reason.get();
         let taken =
             self.peek_extra(|extra| (extra.message.clone(), extra.origin, extra.hold.take()));
         let (message, origin, hold) = taken.unwrap_or_default();
         Some(CancelledError::with_origin(reason, message, origin, hold))
+    }
+
+    /// Notes that a leaf future was polled with this waker and left its event alone, because of the pending request.
+    pub(super) fn note_looking_away(&self, waker: &Waker) {
+        self.looked_away.set(true);
+        if !self.is_woken_by(waker) {
+            self.with_extra(|extra| extra.looked_away.push(waker.clone()));
+        }
+    }
+
+    #[cold]
+    fn wake_who_looked_away(&self) {
+        let wakers = self.peek_extra(|extra| mem::take(&mut extra.looked_away));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        self.wake();
     }
 
     /// The latest request, as an error.

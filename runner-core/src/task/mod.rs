@@ -103,10 +103,22 @@ pub fn current_task() -> Option<TaskRef> {
     with_current(|current| current.map(TaskCell::to_ref))
 }
 
-/// Returns `true` if a cancellation waits to be delivered in the current task. A leaf future that sees this returns
-/// `Pending` without looking at its event, so that nothing is consumed that the cancelled code would then lose.
+/// Returns `true` if a cancellation waits to be delivered in the current task.
 pub(crate) fn is_cancel_pending() -> bool {
     with_current(|current| current.is_some_and(TaskCell::is_cancel_pending))
+}
+
+/// The same for a leaf future, which then returns `Pending` without looking at its event, so that nothing is consumed that
+/// the cancelled code would then lose. If the request goes to somebody beside it, the leaf is polled again: its event may
+/// have woken it already, and would not do so twice.
+pub(crate) fn must_look_away(cx: &mut Cx<'_>) -> bool {
+    with_current(|current| {
+        let Some(task) = current.filter(|task| task.is_cancel_pending()) else {
+            return false;
+        };
+        task.note_looking_away(cx.waker());
+        true
+    })
 }
 
 impl<T> Task<T> {
@@ -324,6 +336,7 @@ impl<T> Future for Task<T> {
         let is_requested = this.look_at_awaiter();
         if let Some(passing) = &mut this.passing {
             if is_requested && passing.raised.is_some() {
+                must_look_away(cx);
                 return Poll::Pending;
             }
             if let Some((_, error)) = passing.raised.take() {
@@ -333,6 +346,7 @@ impl<T> Future for Task<T> {
         if is_requested {
             if this.task.is_finished() {
                 // The output stays where it is, for whoever awaits after the cancellation was delivered.
+                must_look_away(cx);
                 return Poll::Pending;
             }
             this.forward_cancel();
