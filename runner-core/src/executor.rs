@@ -15,6 +15,7 @@ use crate::context::{Identity, Snapshot};
 use crate::error::JoinError;
 use crate::event_loop::{EventLoop, running_loop};
 use crate::pool::{PoolJob, RunningJob, StopToken, ThreadPoolExecutor};
+use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away;
 
 /// Runs a blocking function in a thread of the running loop's default executor, and waits for its result.
@@ -285,11 +286,20 @@ impl<T> Job<T> {
     }
 }
 
+fn describe<T>(job: &PoolJob<T>) -> WaitsOn {
+    let location = job.location();
+    WaitsOn::new(format!(
+        "the job submitted at {}:{}",
+        location.file(),
+        location.line()
+    ))
+}
+
 impl<T> Future for Job<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || describe(&self.job)) {
             return Poll::Pending;
         }
         Pin::new(&mut self.job).poll(cx)

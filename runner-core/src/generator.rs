@@ -18,8 +18,9 @@ use crate::cancel::delivery::Delivery;
 use crate::error::CancelReason;
 use crate::event_loop::{CloseAsync, EventLoop, try_running_loop};
 use crate::exception::ExceptionContext;
+use crate::task::inquiry::WaitsOn;
 use crate::task::stand::Standing;
-use crate::task::{is_cancel_pending, must_look_away};
+use crate::task::{is_cancel_pending, is_request_passing, must_look_away};
 
 /// Makes a stream of the values that `body` emits.
 ///
@@ -89,7 +90,7 @@ impl<T> Yielder<T> {
                 self.slot.set(Some(value));
                 return Poll::Pending;
             }
-            if must_look_away(cx) {
+            if must_look_away(cx, || WaitsOn::new("whoever takes the next value")) {
                 Poll::Pending
             } else {
                 Poll::Ready(())
@@ -170,7 +171,7 @@ impl<T> State<T> {
         match polled {
             Poll::Ready(()) => Poll::Ready(None),
             Poll::Pending => {
-                if is_cancel_pending() {
+                if is_request_passing() {
                     // Nobody in the body took it: it passes through, and takes the body along.
                     self.finish();
                 }
@@ -278,7 +279,7 @@ impl<T> Future for Closing<T> {
             state.finish();
             panic!("async generator ignored its close: it emitted a value during its cleanup");
         }
-        if is_cancel_pending() {
+        if is_request_passing() {
             // A request from outside passes through, and takes the body along.
             state.finish();
         }

@@ -16,6 +16,7 @@ pub use futures_io::{AsyncRead, AsyncWrite};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::event_loop::{Direction, Registration, running_loop};
+use crate::task::inquiry::WaitsOn;
 use crate::task::{must_look_away, spend_budget};
 
 /// Makes anything with a descriptor that can be waited for usable in async code: sockets, pipes, terminals.
@@ -113,8 +114,18 @@ impl<T: AsFd> Async<T> {
         poll_fn(|cx| self.poll_ready(direction, cx)).await
     }
 
+    fn describe(&self, direction: Direction) -> WaitsOn {
+        use std::os::fd::AsRawFd as _;
+        let purpose = match direction {
+            Direction::Read => "be readable",
+            Direction::Write => "be writable",
+        };
+        let descriptor = self.get_ref().as_fd().as_raw_fd();
+        WaitsOn::new(format!("descriptor {descriptor} to {purpose}"))
+    }
+
     fn poll_ready(&self, direction: Direction, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || self.describe(direction)) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));
@@ -170,7 +181,7 @@ impl<T: AsFd> Async<T> {
         cx: &mut Cx<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || self.describe(direction)) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));

@@ -27,6 +27,7 @@ mod sleep;
 
 mod cancel;
 
+pub mod debug;
 mod executor;
 mod generator;
 mod joining;

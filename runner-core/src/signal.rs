@@ -34,6 +34,7 @@ use std::task::{Context as Cx, Poll, Waker, ready};
 use futures_core::Stream;
 
 use crate::signals::{Subscription, subscribe};
+use crate::task::inquiry::WaitsOn;
 use crate::task::{must_look_away, spend_budget};
 
 /// Listens to Ctrl-C (SIGINT).
@@ -291,7 +292,7 @@ impl Listener {
     }
 
     fn poll_recv(&mut self, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || WaitsOn::new(format!("signal {}", self.number))) {
             return Poll::Pending;
         }
         let Source::Open { arrivals, .. } = &self.source else {

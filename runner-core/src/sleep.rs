@@ -8,6 +8,7 @@ use std::task::{Context as Cx, Poll};
 use std::time::{Duration, Instant};
 
 use crate::event_loop::Timeout;
+use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away;
 
 /// Waits until `duration` has passed since this was first awaited. A duration of zero lets the others run once.
@@ -75,11 +76,23 @@ enum State {
     Yield(YieldNow),
 }
 
+impl Sleep {
+    fn describe(&self) -> WaitsOn {
+        WaitsOn::new(match &self.state {
+            State::Yield(_) => "its next turn".into(),
+            State::Until(timeout) => match timeout.left() {
+                Some(left) => format!("sleep ({left:.1?} left)"),
+                None => "sleep (for ever)".into(),
+            },
+        })
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || self.describe()) {
             return Poll::Pending;
         }
         match &mut self.state {
@@ -120,7 +133,7 @@ impl Future for YieldNow {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || WaitsOn::new("its next turn")) {
             return Poll::Pending;
         }
         if std::mem::replace(&mut self.yielded, true) {

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use super::delivery::Delivery;
 use crate::error::{CancelReason, TimeoutError};
 use crate::event_loop::Timeout as Deadline;
+use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away;
 use crate::task::stand::Standing;
 
@@ -95,6 +96,13 @@ impl<F> Timeout<F> {
     }
 }
 
+fn describe(limit: &Deadline) -> WaitsOn {
+    WaitsOn::new(match limit.left() {
+        Some(left) => format!("a timeout ({left:.1?} left)"),
+        None => "a timeout (for ever)".into(),
+    })
+}
+
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, TimeoutError>;
 
@@ -113,7 +121,10 @@ impl<F: Future> Future for Timeout<F> {
                 break Err(TimeoutError);
             }
             // A request from outside comes first: the deadline can wait until that is settled.
-            if !delivery.is_idle() || must_look_away(cx) || this.limit.poll(cx).is_pending() {
+            if !delivery.is_idle()
+                || must_look_away(cx, || describe(this.limit))
+                || this.limit.poll(cx).is_pending()
+            {
                 this.standing.wait(cx);
                 return Poll::Pending;
             }

@@ -18,6 +18,7 @@ use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::task::cell::TaskOptions;
+use crate::task::inquiry::WaitsOn;
 use crate::task::scheduler::{Mail, Posted, Ready, Scheduler};
 use crate::task::{Task, must_look_away};
 
@@ -376,7 +377,7 @@ impl<T> Future for RemoteTask<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || WaitsOn::new("a task of another thread's call")) {
             return Poll::Pending;
         }
         let mut state = self.shared.lock();

@@ -3,10 +3,12 @@
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
 
+use super::current::enter;
 use super::{CancelHandle, EventLoop, LoopHandle, running_loop};
 use crate::context::Context;
 use crate::large::is_large;
 use crate::task::cell::TaskOptions;
+use crate::task::inquiry::Activity;
 use crate::task::{Task, TaskRef};
 
 /// Starts a task on the running loop.
@@ -143,6 +145,14 @@ impl TaskBuilder {
             ..self.options
         };
         self.event_loop.start(options, future.into_future())
+    }
+}
+
+impl EventLoop {
+    /// Asks a task of this loop what it is doing; its code finds this loop running meanwhile.
+    pub(crate) fn ask(&self, task: &TaskRef) -> Activity {
+        let _running = enter(self);
+        self.core().scheduler.ask(task)
     }
 }
 

@@ -252,6 +252,17 @@ impl Timeout {
         }
     }
 
+    /// Returns the time that is left; `None` if it never ends.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        match self.due {
+            Due::At(deadline) => {
+                Some(deadline.saturating_duration_since(super::running_loop().time()))
+            }
+            Due::After(duration) => Some(duration),
+            Due::Never => None,
+        }
+    }
+
     /// Completes once the deadline has passed.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
         let core = match self.core.as_ref().and_then(Weak::upgrade) {

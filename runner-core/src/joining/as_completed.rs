@@ -10,6 +10,7 @@ use futures_core::Stream;
 
 use super::into_task::{IntoTask, Joined};
 use crate::error::JoinError;
+use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away;
 use crate::task::watch::Watch;
 
@@ -100,7 +101,9 @@ impl<T> AsCompleted<T> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        if must_look_away(cx) {
+        if must_look_away(cx, || {
+            WaitsOn::new(format!("{} tasks (as_completed)", self.left))
+        }) {
             return Poll::Pending;
         }
         let index = std::task::ready!(self.watch.poll_next(cx));

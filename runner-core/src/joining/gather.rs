@@ -9,6 +9,7 @@ use std::task::{Context as Cx, Poll};
 use super::into_task::{IntoTask, Joined};
 use crate::error::{CancelReason, CancelledError, JoinError};
 use crate::task::cell::TaskCell;
+use crate::task::inquiry::{WaitsOn, answer};
 use crate::task::raise::Raising;
 use crate::task::raw::with_current;
 use crate::task::stand::Standing;
@@ -126,10 +127,11 @@ impl<T> Gathering<T> {
         let mut is_over = self.poll_outcomes(cx, &is_enough);
         if is_cancel_pending() {
             if is_over {
-                must_look_away(cx);
+                must_look_away(cx, || WaitsOn::new("nothing (gather)"));
                 // The outcomes stay here, for whoever polls after the request was delivered.
                 return Poll::Pending;
             }
+            self.answer();
             self.pass_request_on();
             // It may have ended tasks already: those that had not begun.
             is_over = self.poll_outcomes(cx, &is_enough);
@@ -170,6 +172,15 @@ impl<T> Gathering<T> {
             self.members[index] = Member::Ended(outcome);
         }
         true
+    }
+
+    /// Says which tasks are left, if somebody asks.
+    fn answer(&self) {
+        for member in &self.members {
+            if let Member::Waiting(task) = member {
+                answer(|| WaitsOn::task_end(task.task_ref()));
+            }
+        }
     }
 
     /// Hands a pending request on to the tasks that are left.

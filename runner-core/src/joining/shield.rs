@@ -6,6 +6,7 @@ use std::task::{Context as Cx, Poll};
 
 use super::into_task::{IntoTask, Joined};
 use crate::error::JoinError;
+use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away;
 
 /// Awaits a task, or a future as a task of its own, that a cancellation of the awaiting code does not reach.
@@ -75,7 +76,7 @@ impl<T> Future for Shield<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx) {
+        if must_look_away(cx, || WaitsOn::task_end(self.task.task_ref())) {
             return Poll::Pending;
         }
         self.task.poll_output(cx)

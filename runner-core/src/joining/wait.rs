@@ -8,6 +8,7 @@ use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use crate::event_loop::Timeout;
+use crate::task::inquiry::WaitsOn;
 use crate::task::watch::Watch;
 use crate::task::{TaskRef, must_look_away};
 
@@ -120,7 +121,9 @@ impl<R: AsRef<TaskRef>> Future for Wait<R> {
     type Output = (Vec<R>, Vec<R>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx) || !(self.poll_ends(cx) || self.poll_limit(cx)) {
+        if must_look_away(cx, || WaitsOn::new(format!("{} tasks (wait)", self.left)))
+            || !(self.poll_ends(cx) || self.poll_limit(cx))
+        {
             return Poll::Pending;
         }
         self.stop_watching();

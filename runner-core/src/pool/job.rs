@@ -54,6 +54,11 @@ pub(super) enum JobState<T> {
 }
 
 impl<T> PoolJob<T> {
+    /// Returns the line that submitted it.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
     /// Lets the job run even if nobody awaits it; its value, or its panic, is dropped in the worker.
     pub(crate) fn detach(self) {
         if let JobState::Submitted(task) = self.state {

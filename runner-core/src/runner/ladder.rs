@@ -23,7 +23,7 @@ use crate::exception::{ExceptionContext, write_to_stderr};
 use crate::inbox::Inbox;
 use crate::signals::{SIGHUP, SIGTERM};
 use crate::task::scheduler::Mail;
-use crate::task::{TaskRef, is_cancel_pending};
+use crate::task::{TaskRef, is_request_passing};
 
 /// One run's dealings with signals. Disarmed when dropped.
 pub(super) struct Ladder {
@@ -211,7 +211,7 @@ impl<F: Future> Future for Guarded<F> {
         let this = self.project();
         if let Some(run) = this.run.take() {
             run.react();
-            if run.abandoned.get() || is_cancel_pending() {
+            if run.abandoned.get() || is_request_passing() {
                 return Poll::Pending;
             }
         }

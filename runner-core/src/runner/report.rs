@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::debug::Activity;
 use crate::exception::TaskInfo;
 use crate::pool::RunningJob;
 
@@ -36,6 +37,7 @@ pub struct ShutdownReport {
 #[derive(Debug, Clone)]
 pub struct Survivor {
     pub(super) task: TaskInfo,
+    pub(super) activity: Activity,
     pub(super) cancels_swallowed: u32,
     pub(super) cancelled_for: Duration,
 }
@@ -80,8 +82,8 @@ impl ShutdownReport {
         for survivor in &self.survivors[first..] {
             let _ = writeln!(
                 text,
-                "  {} ({} cancellations)",
-                survivor.task, survivor.cancels_swallowed
+                "  {} ({} cancellations) {}",
+                survivor.task, survivor.cancels_swallowed, survivor.activity
             );
         }
         text
@@ -112,6 +114,11 @@ impl Survivor {
     /// Returns which task it is.
     pub fn task(&self) -> &TaskInfo {
         &self.task
+    }
+
+    /// Returns what it was doing, as far as is known: what it waited for.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Returns how many cancellations it was sent in all and has not withdrawn.

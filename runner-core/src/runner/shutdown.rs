@@ -232,6 +232,7 @@ impl Shutdown<'_> {
             let asked = self.asked.get(&task.id()).copied().unwrap_or(now);
             self.report.survivors.push(Survivor {
                 task: task.info(),
+                activity: self.event_loop.ask(&task),
                 cancels_swallowed: task.cancelling(),
                 cancelled_for: now.saturating_duration_since(asked),
             });

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
+use super::inquiry::is_asking;
 use super::scheduler::Mail;
 use super::watch::Watch;
 use crate::context::{Context, Snapshot};
@@ -378,7 +379,7 @@ impl TaskCell {
 
     /// The scope that made the pending request, 0 if it came from outside; `None` without one.
     pub(crate) fn pending_origin(&self) -> Option<u64> {
-        self.is_cancel_pending()
+        (self.is_cancel_pending() && !is_asking())
             .then(|| self.peek_extra(|extra| extra.origin).unwrap_or(0))
     }
 
@@ -407,9 +408,23 @@ impl TaskCell {
         self.has(PENDING)
     }
 
+    /// Makes the task look as if a request were pending, for one poll. See `inquiry.rs`.
+    pub(super) fn begin_inquiry(&self) {
+        self.set(PENDING | AFTERWARDS);
+    }
+
+    /// Returns `true` if a real request was made meanwhile, which is still to be delivered.
+    pub(super) fn end_inquiry(&self) -> bool {
+        let is_real = !self.has(AFTERWARDS);
+        if !is_real {
+            self.clear(PENDING | AFTERWARDS);
+        }
+        is_real
+    }
+
     /// Takes the pending request: whoever gets it must drop what is inside of it.
     pub(crate) fn take_cancel(&self) -> Option<CancelledError> {
-        if !self.is_cancel_pending() {
+        if !self.is_cancel_pending() || is_asking() {
             return None;
         }
         self.clear(PENDING | AFTERWARDS);

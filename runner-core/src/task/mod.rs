@@ -4,6 +4,7 @@
 //! [`scheduler`] that a task is pushed to; time and I/O are unknown here.
 
 pub(crate) mod cell;
+pub(crate) mod inquiry;
 pub(crate) mod raise;
 pub(crate) mod raw;
 pub(crate) mod scheduler;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 
 use self::cell::{TaskCell, TaskOptions};
+use self::inquiry::{WaitsOn, answer, is_asking};
 use self::raise::Raising;
 pub(crate) use self::raw::spend_budget;
 use self::raw::{Joinable, with_current};
@@ -103,6 +105,11 @@ pub fn current_task() -> Option<TaskRef> {
     with_current(|current| current.map(TaskCell::to_ref))
 }
 
+/// Returns `true` if a request came out of what was polled, and goes on outwards.
+pub(crate) fn is_request_passing() -> bool {
+    is_cancel_pending() && !is_asking()
+}
+
 /// Returns `true` if a cancellation waits to be delivered in the current task.
 pub(crate) fn is_cancel_pending() -> bool {
     with_current(|current| current.is_some_and(TaskCell::is_cancel_pending))
@@ -110,13 +117,15 @@ pub(crate) fn is_cancel_pending() -> bool {
 
 /// The same for a leaf future, which then returns `Pending` without looking at its event, so that nothing is consumed that
 /// the cancelled code would then lose. If the request goes to somebody beside it, the leaf is polled again: its event may
-/// have woken it already, and would not do so twice.
-pub(crate) fn must_look_away(cx: &mut Cx<'_>) -> bool {
+/// have woken it already, and would not do so twice. If the task is only being asked, it says what the event is.
+pub(crate) fn must_look_away(cx: &mut Cx<'_>, what: impl FnOnce() -> WaitsOn) -> bool {
     with_current(|current| {
         let Some(task) = current.filter(|task| task.is_cancel_pending()) else {
             return false;
         };
-        task.note_looking_away(cx.waker());
+        if !answer(what) {
+            task.note_looking_away(cx.waker());
+        }
         true
     })
 }
@@ -336,7 +345,7 @@ impl<T> Future for Task<T> {
         let is_requested = this.look_at_awaiter();
         if let Some(passing) = &mut this.passing {
             if is_requested && passing.raised.is_some() {
-                must_look_away(cx);
+                must_look_away(cx, || WaitsOn::task_end(&this.task));
                 return Poll::Pending;
             }
             if let Some((_, error)) = passing.raised.take() {
@@ -346,7 +355,10 @@ impl<T> Future for Task<T> {
         if is_requested {
             if this.task.is_finished() {
                 // The output stays where it is, for whoever awaits after the cancellation was delivered.
-                must_look_away(cx);
+                must_look_away(cx, || WaitsOn::task_end(&this.task));
+                return Poll::Pending;
+            }
+            if answer(|| WaitsOn::task_end(&this.task)) {
                 return Poll::Pending;
             }
             this.forward_cancel();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::task::Context as Cx;
 
 use super::cell::TaskCell;
+use super::inquiry::{WaitsOn, answer};
 use super::raw::with_current;
 use crate::error::{CancelledError, Hold};
 
@@ -30,6 +31,9 @@ impl Raising {
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> bool {
         if let Some(hold) = self.hold.upgrade() {
             hold.wake_later(cx.waker());
+            return true;
+        }
+        if answer(|| WaitsOn::new("its own cancellation")) {
             return true;
         }
         with_current(|current| {

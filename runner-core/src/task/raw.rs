@@ -24,6 +24,7 @@ use slab::Slab;
 
 use super::TaskRef;
 use super::cell::{Bequest, End, TaskCell, TaskOptions};
+use super::inquiry::is_asking;
 use super::scheduler::{Mail, Ready, Scheduler, push_local};
 use crate::context::{EnterGuard, Entered, Identity, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
@@ -461,6 +462,7 @@ impl<F: Future> Future for TaskFuture<F> {
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let output = match panic::catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) if !cell.must_end() => return Poll::Pending,
+            Ok(Poll::Pending) if is_asking() => return Poll::Pending,
             Ok(Poll::Pending) if cell.has_failed() => Err(Failure::Taken),
             Ok(Poll::Pending) if cell.has_patience() => {
                 cell.wake();

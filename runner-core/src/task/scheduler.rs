@@ -266,7 +266,12 @@ impl Scheduler {
         }
     }
 
-    fn take_runnable_of(&self, task: &TaskRef) -> Option<Runnable> {
+    /// Returns `true` if an entry of the queue is what is looked for.
+    pub(super) fn ready_entries(&self, is_it: impl FnMut(&Ready) -> bool) -> bool {
+        self.ready.borrow().iter().any(is_it)
+    }
+
+    pub(super) fn take_runnable_of(&self, task: &TaskRef) -> Option<Runnable> {
         let mut ready = self.ready.borrow_mut();
         let position = ready.iter().position(|entry| match entry {
             Ready::Task(runnable) => runnable.metadata().id() == task.id(),

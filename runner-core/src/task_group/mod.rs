@@ -28,6 +28,7 @@ use crate::error::{CancelReason, CancelledError, JoinError};
 use crate::event_loop::{EventLoop, TaskBuilder, running_loop};
 use crate::exception::ExceptionContext;
 use crate::task::cell::TaskCell;
+use crate::task::inquiry::{WaitsOn, answer};
 use crate::task::raw::with_current;
 use crate::task::stand::Standing;
 use crate::task::watch::Watch;
@@ -319,12 +320,22 @@ impl TaskGroup {
         if self.state.children.borrow().is_empty() {
             return Poll::Ready(());
         }
+        if is_cancel_pending() {
+            self.answer();
+        }
         if let Some(request) = requests.take() {
             self.pass_on(request, requests);
         }
         requests.standing.wait(cx);
         self.state.ended.wake_later(cx);
         Poll::Pending
+    }
+
+    /// Says which children are left, if somebody asks.
+    fn answer(&self) {
+        for child in self.children() {
+            answer(|| WaitsOn::task_end(&child));
+        }
     }
 
     /// Hands a request from outside to the children: the first one only if they were not cancelled anyway.

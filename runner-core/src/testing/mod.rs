@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::cancel::timeout_at;
+use crate::debug::dump_tasks_of;
 use crate::error::RunError;
-use crate::event_loop::{EventLoop, all_tasks, running_loop};
+use crate::event_loop::{EventLoop, running_loop};
 use crate::runner::{IntoEventLoop, Runner};
 use crate::task::TaskRef;
 
@@ -195,7 +196,7 @@ async fn fail_after<T>(limit: Duration, body: Body<'_, T>) -> T {
     let noted = tasks.clone();
     // Set before the timeout, and so called before it ends the tasks that the body awaits.
     let event_loop = running_loop();
-    let note = event_loop.call_later(limit, move || *noted.borrow_mut() = list(&all_tasks()));
+    let note = event_loop.call_later(limit, move || *noted.borrow_mut() = tree(&running_loop()));
     let deadline = note.when();
     match timeout_at(deadline, body).await {
         Ok(value) => {
@@ -219,6 +220,12 @@ fn leftovers(event_loop: &EventLoop) -> String {
         text += &format!("\n  an async generator made at {location}");
     }
     text
+}
+
+/// Every task with what it waits for, below the line that announces it.
+fn tree(event_loop: &EventLoop) -> String {
+    let dump = dump_tasks_of(event_loop).to_string();
+    dump.lines().map(|line| format!("\n  {line}")).collect()
 }
 
 fn list(tasks: &[TaskRef]) -> String {

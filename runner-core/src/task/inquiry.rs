@@ -1,0 +1,175 @@
+//! Asking a task what it waits for.
+//!
+//! Nothing is recorded beforehand, so it costs nothing until somebody asks: the task is polled as if a request were
+//! pending, every leaf future looks away from its event, as it then does, and says what that would have been. Nobody takes
+//! the request, because there is none.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use super::TaskRef;
+use super::raw::Runnable;
+use super::scheduler::{Ready, Scheduler};
+use crate::exception::TaskInfo;
+
+/// Something that a task waits for.
+#[derive(Debug, Clone)]
+pub struct WaitsOn {
+    text: String,
+    task: Option<TaskInfo>,
+}
+
+impl WaitsOn {
+    pub(crate) fn new(text: impl Into<String>) -> WaitsOn {
+        WaitsOn {
+            text: text.into(),
+            task: None,
+        }
+    }
+
+    pub(crate) fn task_end(task: &TaskRef) -> WaitsOn {
+        let task = task.info();
+        WaitsOn {
+            text: format!("task '{}'", task.name()),
+            task: Some(task),
+        }
+    }
+
+    /// Returns the task whose end is waited for, if it is one.
+    pub fn task(&self) -> Option<&TaskInfo> {
+        self.task.as_ref()
+    }
+}
+
+impl fmt::Display for WaitsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What a task is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Activity {
+    /// It has not begun: its first turn is still to come.
+    NotBegun,
+    /// It is ready, and waits for its turn.
+    Ready,
+    /// It is running: it is the one that asks, or one further up on the stack.
+    Running,
+    /// It waits. Empty if what it waits for is no future of this crate, or lies behind a sub-executor.
+    Waiting(Vec<WaitsOn>),
+    /// It is done.
+    Finished,
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Activity::NotBegun => f.write_str("has not begun"),
+            Activity::Ready => f.write_str("is ready to run"),
+            Activity::Running => f.write_str("is running"),
+            Activity::Finished => f.write_str("is done"),
+            Activity::Waiting(on) => match &**on {
+                [] => f.write_str("waits for something that is not asyncio's"),
+                [first, others @ ..] => {
+                    write!(f, "waits for {first}")?;
+                    others.iter().try_for_each(|other| write!(f, ", {other}"))
+                }
+            },
+        }
+    }
+}
+
+thread_local! {
+    /// What was answered so far; `None` while nobody asks.
+    static ANSWERS: RefCell<Option<Vec<WaitsOn>>> = const { RefCell::new(None) };
+}
+
+/// Returns `true` while a task is being asked. Looked at only where a request seems to be pending.
+#[cold]
+pub(super) fn is_asking() -> bool {
+    ANSWERS
+        .try_with(|answers| answers.borrow().is_some())
+        .unwrap_or(false)
+}
+
+/// Says what the current task waits for, if somebody asks. `true` if so.
+#[cold]
+pub(crate) fn answer(what: impl FnOnce() -> WaitsOn) -> bool {
+    if !is_asking() {
+        return false;
+    }
+    let what = what();
+    ANSWERS.with_borrow_mut(|answers| answers.as_mut().map(|answers| answers.push(what)));
+    true
+}
+
+/// While it lives, leaf futures answer.
+struct Asking {
+    previous: Option<Vec<WaitsOn>>,
+}
+
+impl Asking {
+    fn begin() -> Asking {
+        Asking {
+            previous: ANSWERS.replace(Some(Vec::new())),
+        }
+    }
+
+    fn end(self) -> Vec<WaitsOn> {
+        ANSWERS.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ANSWERS.replace(self.previous.take());
+    }
+}
+
+impl Scheduler {
+    /// Asks a task what it is doing. One that waits is polled for that, which is a wake-up without a reason to everything
+    /// inside of it that is not of this crate.
+    pub(crate) fn ask(self: &Rc<Self>, task: &TaskRef) -> Activity {
+        if task.is_finished() {
+            return Activity::Finished;
+        }
+        if !task.cell().is_started() {
+            return Activity::NotBegun;
+        }
+        let _entered = self.enter();
+        self.collect_all_mail();
+        if self.is_ready(task) {
+            return Activity::Ready;
+        }
+        task.cell().wake();
+        match self.take_runnable_of(task) {
+            // It was running, and will now run once more than it had to.
+            None => Activity::Running,
+            Some(runnable) => self.ask_runnable(task, runnable),
+        }
+    }
+
+    fn ask_runnable(&self, task: &TaskRef, runnable: Runnable) -> Activity {
+        let asking = Asking::begin();
+        task.cell().begin_inquiry();
+        runnable.run();
+        let answers = asking.end();
+        if task.is_finished() {
+            return Activity::Finished;
+        }
+        if task.cell().end_inquiry() {
+            task.cell().wake_to_cancel();
+        }
+        Activity::Waiting(answers)
+    }
+
+    fn is_ready(&self, task: &TaskRef) -> bool {
+        self.ready_entries(|entry| match entry {
+            Ready::Task(runnable) => runnable.metadata().id() == task.id(),
+            Ready::Callback(_) => false,
+        })
+    }
+}
