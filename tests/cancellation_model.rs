@@ -39,9 +39,9 @@ use trace::{Event, Outcome, What};
 
 /// The cases of one run, unless `ASYNCIO_MODEL_CASES` says another number.
 const CASES: u32 = if cfg!(debug_assertions) {
-    3_000
-} else {
     10_000
+} else {
+    20_000
 };
 
 /// In a debug build, proptest keeps what it generates on the stack, and needs more than a test's thread has.
