@@ -988,6 +988,33 @@ async fn nested_timeouts_claim_only_their_own_expiry() {
     asyncio::yield_now().await;
 }
 
+/// A timeout that has expired, is moved out of its task, and is dropped by another one.
+#[asyncio::test(virtual_time)]
+async fn a_timeout_withdraws_its_request_from_the_task_it_was_made_in() {
+    let slow = finally(asyncio::sleep(HOUR), async || asyncio::sleep(HOUR).await);
+    let mut expiring = Box::pin(timeout(SECOND, slow));
+    let first = std::future::poll_fn(|cx| Poll::Ready(expiring.as_mut().poll(cx))).await;
+    assert!(first.is_pending());
+    let sleeping = futures_util::future::select(expiring, Box::pin(asyncio::sleep(2 * SECOND)));
+    let futures_util::future::Either::Right(((), expiring)) = sleeping.await else {
+        panic!("the cleanup takes an hour");
+    };
+    assert_eq!(current().cancelling(), 1);
+    let other = asyncio::spawn(async move {
+        current().cancel();
+        current().uncancel();
+        current().cancel();
+        drop(expiring);
+        current().cancelling()
+    });
+    let outcome = other.await;
+    assert!(
+        error_of(outcome).is_cancelled(),
+        "its own request is not withdrawn"
+    );
+    assert_eq!(current().cancelling(), 0);
+}
+
 /// Two timeouts of one task that are left at the same time: by the count, as in asyncio, each would take the other's
 /// expiry for a request from outside.
 #[asyncio::test(virtual_time)]

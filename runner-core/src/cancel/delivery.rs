@@ -7,12 +7,13 @@
 //!
 //! The code inside receives it at its next poll, which the owner of the delivery does right after sending.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::CancelReason;
 use crate::task::cell::TaskCell;
-use crate::task::raw::with_current;
 use crate::task::stand::Standing;
+use crate::task::{TaskRef, current_task};
 
 /// The next delivery's number. Process-wide, because an error may be carried to another task and raised there.
 static NEXT_ORIGIN: AtomicU64 = AtomicU64::new(1);
@@ -23,39 +24,41 @@ pub(crate) struct Delivery {
     state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Default)]
 enum State {
     /// Nothing was asked yet.
     #[default]
     Idle,
-    /// The request of this number is under way inside.
-    Sent(u64),
+    /// The request of this number is under way inside of the task; without a task nothing is.
+    Sent { origin: u64, task: Option<TaskRef> },
     /// It is withdrawn: it came out, or the code inside kept it.
     Settled,
 }
 
 impl Delivery {
     pub(crate) fn is_idle(&self) -> bool {
-        self.state == State::Idle
+        matches!(self.state, State::Idle)
     }
 
     /// Makes the request, and wakes the scopes that may take it. No other request may be pending.
     pub(crate) fn send(&mut self, reason: CancelReason) {
         let origin = NEXT_ORIGIN.fetch_add(1, Ordering::Relaxed);
-        self.state = State::Sent(origin);
-        with_current(|current| current.map(|task| task.deliver_inside(reason, origin)));
+        let task = current_task();
+        if let Some(task) = &task {
+            task.cell().deliver_inside(reason, origin);
+        }
+        self.state = State::Sent { origin, task };
     }
 
     /// After the code inside returned `Pending`: `true` if the request came back out, and the scope is to drop it.
     ///
     /// Without a current task (a foreign executor) nothing can be delivered inside, and it comes back at once.
     pub(crate) fn came_back(&mut self, standing: &Standing) -> bool {
-        let State::Sent(origin) = self.state else {
+        let State::Sent { origin, task } = &self.state else {
             return false;
         };
-        let came_back = with_current(|current| match current {
-            None => true,
-            Some(task) => task.pending_origin() == Some(origin) && standing.may_take(task),
+        let came_back = task.as_ref().is_none_or(|task| {
+            task.cell().pending_origin() == Some(*origin) && standing.may_take(task.cell())
         });
         if came_back {
             self.settle();
@@ -65,8 +68,11 @@ impl Delivery {
 
     /// The scope is over: a request that is still inside, or has just come out, is withdrawn.
     pub(crate) fn settle(&mut self) {
-        if let State::Sent(origin) = std::mem::replace(&mut self.state, State::Settled) {
-            with_current(|current| current.map(|task| withdraw(task, origin)));
+        if let State::Sent { origin, task } = mem::replace(&mut self.state, State::Settled) {
+            // The task that the request was made in, whoever drops the scope.
+            if let Some(task) = task {
+                withdraw(task.cell(), origin);
+            }
         }
     }
 }

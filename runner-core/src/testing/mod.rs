@@ -54,7 +54,7 @@ impl TestOptions {
         self
     }
 
-    /// Fails the test, and names the tasks that are left, if it takes longer than this.
+    /// Fails the test, and says what each task waits for, if it takes longer than this.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> TestOptions {
         self.timeout = Some(timeout);
