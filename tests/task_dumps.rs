@@ -145,7 +145,10 @@ async fn a_task_that_does_not_wait_says_so() {
         }
     });
     settle().await;
-    assert_eq!(activity("yielding"), "is ready to run");
+    assert_eq!(
+        activity("yielding"),
+        "is ready to run, and waited for its next turn"
+    );
     yielding.cancel();
 }
 

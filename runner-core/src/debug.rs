@@ -131,7 +131,7 @@ impl TaskState {
 
     fn awaits(&self) -> impl Iterator<Item = &TaskInfo> {
         let on: &[WaitsOn] = match &self.activity {
-            Activity::Waiting(on) => on,
+            Activity::Waiting(on) | Activity::Ready(on) => on,
             _ => &[],
         };
         on.iter().filter_map(WaitsOn::task)

@@ -219,6 +219,7 @@ fn judged(name: &str, wants: Wants, value: &Expr) -> syn::Result<TokenStream> {
         (Wants::Flag, Some(_)) => refuse("`true`, `false` or a `bool` expression"),
         (Wants::Count, Some(_)) => refuse("a number from 1"),
         (Wants::Duration, Some(_)) => refuse("a `Duration`, or text with a unit"),
+        (Wants::DetachedPanic, Some(_)) => refuse("a `DetachedPanic`"),
         (Wants::Factory | Wants::CratePath, Some(_)) => {
             refuse("a path or a closure that makes the event loop")
         }

@@ -35,6 +35,8 @@ pub(crate) enum Wants {
     Count,
     /// `"error"` or `"cancel"`.
     Leftovers,
+    /// What a panic does that nobody awaits.
+    DetachedPanic,
     /// The path of the `asyncio` crate.
     CratePath,
 }
@@ -48,6 +50,7 @@ impl Wants {
             Wants::Duration => "\"5s\"",
             Wants::Count => "10",
             Wants::Leftovers => "\"error\"",
+            Wants::DetachedPanic => "DetachedPanic::Stop",
             Wants::CratePath => "path::to::asyncio",
         }
     }
@@ -94,6 +97,11 @@ pub(crate) const OPTIONS: &[Spec] = &[
         name: "shutdown_timeout",
         wants: Wants::Duration,
         on: BOTH,
+    },
+    Spec {
+        name: "detached_panic",
+        wants: Wants::DetachedPanic,
+        on: MAIN,
     },
     Spec {
         name: "timeout",

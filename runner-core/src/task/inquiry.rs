@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::TaskRef;
 use super::raw::Runnable;
-use super::scheduler::{Ready, Scheduler};
+use super::scheduler::Scheduler;
 use crate::exception::TaskInfo;
 
 /// Something that a task waits for.
@@ -54,8 +54,8 @@ impl fmt::Display for WaitsOn {
 pub enum Activity {
     /// It has not begun: its first turn is still to come.
     NotBegun,
-    /// It is ready, and waits for its turn.
-    Ready,
+    /// It is ready, and waits for its turn. This is what it waited for.
+    Ready(Vec<WaitsOn>),
     /// It is running: it is the one that asks, or one further up on the stack.
     Running,
     /// It waits. Empty if what it waits for is no future of this crate, or lies behind a sub-executor.
@@ -68,18 +68,30 @@ impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Activity::NotBegun => f.write_str("has not begun"),
-            Activity::Ready => f.write_str("is ready to run"),
+            Activity::Ready(on) if on.is_empty() => f.write_str("is ready to run"),
+            Activity::Ready(on) => {
+                f.write_str("is ready to run, and waited for ")?;
+                write_list(f, on)
+            }
             Activity::Running => f.write_str("is running"),
             Activity::Finished => f.write_str("is done"),
             Activity::Waiting(on) => match &**on {
                 [] => f.write_str("waits for something that is not asyncio's"),
-                [first, others @ ..] => {
-                    write!(f, "waits for {first}")?;
-                    others.iter().try_for_each(|other| write!(f, ", {other}"))
+                on => {
+                    f.write_str("waits for ")?;
+                    write_list(f, on)
                 }
             },
         }
     }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, list: &[WaitsOn]) -> fmt::Result {
+    for (index, item) in list.iter().enumerate() {
+        let separator = if index == 0 { "" } else { ", " };
+        write!(f, "{separator}{item}")?;
+    }
+    Ok(())
 }
 
 thread_local! {
@@ -130,8 +142,8 @@ impl Drop for Asking {
 }
 
 impl Scheduler {
-    /// Asks a task what it is doing. One that waits is polled for that, which is a wake-up without a reason to everything
-    /// inside of it that is not of this crate.
+    /// Asks a task what it is doing. It is polled for that, which is a wake-up without a reason to everything inside of it
+    /// that is not of this crate. Its place in the queue stays what it was.
     pub(crate) fn ask(self: &Rc<Self>, task: &TaskRef) -> Activity {
         if task.is_finished() {
             return Activity::Finished;
@@ -141,35 +153,38 @@ impl Scheduler {
         }
         let _entered = self.enter();
         self.collect_all_mail();
-        if self.is_ready(task) {
-            return Activity::Ready;
+        if let Some((place, runnable)) = self.take_runnable_of(task) {
+            return match ask_runnable(task, runnable) {
+                None => Activity::Finished,
+                Some(answers) => {
+                    task.cell().wake();
+                    self.move_last_to(place);
+                    Activity::Ready(answers)
+                }
+            };
         }
         task.cell().wake();
         match self.take_runnable_of(task) {
             // It was running, and will now run once more than it had to.
             None => Activity::Running,
-            Some(runnable) => self.ask_runnable(task, runnable),
+            Some((_, runnable)) => {
+                ask_runnable(task, runnable).map_or(Activity::Finished, Activity::Waiting)
+            }
         }
     }
+}
 
-    fn ask_runnable(&self, task: &TaskRef, runnable: Runnable) -> Activity {
-        let asking = Asking::begin();
-        task.cell().begin_inquiry();
-        runnable.run();
-        let answers = asking.end();
-        if task.is_finished() {
-            return Activity::Finished;
-        }
-        if task.cell().end_inquiry() {
-            task.cell().wake_to_cancel();
-        }
-        Activity::Waiting(answers)
+/// Polls the task once while leaf futures answer. `None` if that was its end.
+fn ask_runnable(task: &TaskRef, runnable: Runnable) -> Option<Vec<WaitsOn>> {
+    let asking = Asking::begin();
+    task.cell().begin_inquiry();
+    runnable.run();
+    let answers = asking.end();
+    if task.is_finished() {
+        return None;
     }
-
-    fn is_ready(&self, task: &TaskRef) -> bool {
-        self.ready_entries(|entry| match entry {
-            Ready::Task(runnable) => runnable.metadata().id() == task.id(),
-            Ready::Callback(_) => false,
-        })
+    if task.cell().end_inquiry() {
+        task.cell().wake_to_cancel();
     }
+    Some(answers)
 }

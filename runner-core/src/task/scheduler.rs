@@ -249,7 +249,7 @@ impl Scheduler {
         while !task.is_finished() {
             self.collect_all_mail();
             match self.take_runnable_of(task) {
-                Some(runnable) => drop(runnable.run()),
+                Some((_, runnable)) => drop(runnable.run()),
                 None => std::thread::yield_now(),
             }
         }
@@ -261,24 +261,28 @@ impl Scheduler {
         let _entered = self.enter();
         task.kill();
         self.collect_all_mail();
-        if let Some(runnable) = self.take_runnable_of(task) {
+        if let Some((_, runnable)) = self.take_runnable_of(task) {
             runnable.run();
         }
     }
 
-    /// Returns `true` if an entry of the queue is what is looked for.
-    pub(super) fn ready_entries(&self, is_it: impl FnMut(&Ready) -> bool) -> bool {
-        self.ready.borrow().iter().any(is_it)
+    /// Puts the last entry where another one was taken out.
+    pub(super) fn move_last_to(&self, place: usize) {
+        let mut ready = self.ready.borrow_mut();
+        if let Some(last) = ready.pop_back() {
+            let place = place.min(ready.len());
+            ready.insert(place, last);
+        }
     }
 
-    pub(super) fn take_runnable_of(&self, task: &TaskRef) -> Option<Runnable> {
+    pub(super) fn take_runnable_of(&self, task: &TaskRef) -> Option<(usize, Runnable)> {
         let mut ready = self.ready.borrow_mut();
         let position = ready.iter().position(|entry| match entry {
             Ready::Task(runnable) => runnable.metadata().id() == task.id(),
             Ready::Callback(_) => false,
         })?;
         match ready.remove(position) {
-            Some(Ready::Task(runnable)) => Some(runnable),
+            Some(Ready::Task(runnable)) => Some((position, runnable)),
             _ => unreachable!("the entry was a task a moment ago"),
         }
     }

@@ -305,7 +305,7 @@ impl TaskGroup {
                 self.pass_on(request, requests);
                 return Poll::Ready(None);
             }
-            if !(self.is_stopping() && requests.own.is_idle()) {
+            if is_cancel_pending() || !(self.is_stopping() && requests.own.is_idle()) {
                 requests.standing.wait(cx);
                 self.state.waker.set(Some(cx.waker().clone()));
                 return Poll::Pending;

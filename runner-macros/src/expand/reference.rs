@@ -53,6 +53,7 @@ fn kind(wants: Wants) -> &'static str {
         Wants::Duration => "a `Duration`, or text with a unit",
         Wants::Count => "a number from 1",
         Wants::Leftovers => "`\"error\"` or `\"cancel\"`",
+        Wants::DetachedPanic => "a `DetachedPanic`",
         Wants::CratePath => "the path of the `asyncio` crate",
     }
 }

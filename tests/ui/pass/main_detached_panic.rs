@@ -1,0 +1,8 @@
+//! The policy for panics that nobody awaits, as any expression.
+
+use asyncio::DetachedPanic;
+
+const POLICY: DetachedPanic = DetachedPanic::Stop;
+
+#[asyncio::main(detached_panic = POLICY)]
+async fn main() {}
