@@ -212,7 +212,7 @@ fn trace_of_a_program(ask: bool) -> Vec<String> {
             if ask {
                 // Between any two events of the program.
                 drop(asyncio::spawn(async {
-                    loop {
+                    for _ in 0..100 {
                         sleep(MS / 2).await;
                         drop(dump_tasks());
                     }

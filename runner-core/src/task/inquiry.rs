@@ -153,6 +153,10 @@ impl Scheduler {
         }
         let _entered = self.enter();
         self.collect_all_mail();
+        if task.cell().is_cancel_pending() {
+            // A real request: the task is ready because of it, and is not to be polled before its turn.
+            return Activity::Ready(Vec::new());
+        }
         if let Some((place, runnable)) = self.take_runnable_of(task) {
             return match ask_runnable(task, runnable) {
                 None => Activity::Finished,
