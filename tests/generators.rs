@@ -86,6 +86,20 @@ async fn a_generator_dropped_unfinished_is_closed_in_the_background() {
     assert_eq!(log.lines(), ["cleaning up", "clean"]);
 }
 
+/// issue 4: it was started by one task, and its last handle is dropped by another.
+#[asyncio::test(virtual_time)]
+async fn a_generator_whose_last_handle_another_task_drops_is_closed_all_the_same() {
+    let log = Log::default();
+    let mut numbers = counting(&log);
+    assert_eq!(numbers.next().await, Some(1));
+    let heir = spawn(async move {
+        assert_eq!(numbers.next().await, Some(2));
+    });
+    heir.await.unwrap();
+    sleep(Duration::from_millis(5)).await;
+    assert_eq!(log.lines(), ["cleaning up", "clean"]);
+}
+
 /// semantics 3.2, and python/cpython#95584: dropped in the last moment, its cleanup is not lost.
 #[test]
 fn a_generator_dropped_when_main_ends_is_still_cleaned_up_by_close() {

@@ -61,7 +61,7 @@ async fn tasks_are_said_by_name() {
     let worker = named("worker", pending::<()>());
     let other = named("other", pending::<()>());
     let third = named("third", pending::<()>());
-    drop(named("boss", async { worker.await }));
+    drop(named("boss", worker));
     drop(named("gatherer", asyncio::gather([other])));
     drop(named("shielder", asyncio::shield(third)));
     drop(named(

@@ -68,11 +68,14 @@ impl Delivery {
 
     /// The scope is over: a request that is still inside, or has just come out, is withdrawn.
     pub(crate) fn settle(&mut self) {
-        if let State::Sent { origin, task } = mem::replace(&mut self.state, State::Settled) {
-            // The task that the request was made in, whoever drops the scope.
-            if let Some(task) = task {
-                withdraw(task.cell(), origin);
-            }
+        let state = mem::replace(&mut self.state, State::Settled);
+        // From the task that the request was made in, whoever drops the scope.
+        if let State::Sent {
+            origin,
+            task: Some(task),
+        } = state
+        {
+            withdraw(task.cell(), origin);
         }
     }
 }
