@@ -1,0 +1,241 @@
+//! The work that is the same for all contestants: the futures that their tasks run, and who wakes them from elsewhere.
+//!
+//! What tasks share is thread-local, so that the same code serves runtimes that want `Send` and those that do not, and
+//! nobody pays for atomics that another does without. All contestants run their tasks on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Long enough never to pass.
+pub(crate) const FAR: Duration = Duration::from_secs(60);
+
+// ----- tasks that wait forever -----
+
+thread_local! {
+    /// Those that were polled and are not dropped.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
+    /// Where they leave their wakers, if they do.
+    static WAKERS: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Waits forever; counted from its first poll until it is dropped. Sixteen bytes, as a small task's state.
+pub(crate) struct Waiting {
+    _state: u64,
+    leaves_waker: bool,
+    is_counted: bool,
+}
+
+impl Waiting {
+    /// Nobody will ever wake it.
+    pub(crate) fn new() -> Waiting {
+        Waiting {
+            _state: 1,
+            leaves_waker: false,
+            is_counted: false,
+        }
+    }
+
+    /// Its waker is kept elsewhere, as a socket's or a timer's would be.
+    pub(crate) fn with_waker() -> Waiting {
+        let mut waiting = Waiting::new();
+        waiting.leaves_waker = true;
+        waiting
+    }
+
+    /// How many wait now.
+    pub(crate) fn count() -> usize {
+        WAITING.get()
+    }
+
+    /// Drops the wakers that were left.
+    pub(crate) fn forget_wakers() {
+        drop(WAKERS.take());
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_counted {
+            self.is_counted = true;
+            WAITING.set(WAITING.get() + 1);
+            if self.leaves_waker {
+                WAKERS.with_borrow_mut(|wakers| wakers.push(cx.waker().clone()));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_counted {
+            WAITING.set(WAITING.get() - 1);
+        }
+    }
+}
+
+// ----- tasks that go on at once -----
+
+/// Wakes itself and returns `Pending` so many times.
+pub(crate) struct WakeSelf(pub(crate) usize);
+
+impl Future for WakeSelf {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0 == 0 {
+            return Poll::Ready(());
+        }
+        self.0 -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+// ----- two tasks that wake each other -----
+
+/// The value that waits, and who waits for one.
+#[derive(Default)]
+struct Mailbox {
+    value: Cell<Option<usize>>,
+    reader: Cell<Option<Waker>>,
+}
+
+thread_local! {
+    static MAILBOXES: [Mailbox; 2] = const {
+        [const { Mailbox { value: Cell::new(None), reader: Cell::new(None) } }; 2]
+    };
+}
+
+fn send(to: usize, value: usize) {
+    MAILBOXES.with(|mailboxes| {
+        mailboxes[to].value.set(Some(value));
+        if let Some(reader) = mailboxes[to].reader.take() {
+            reader.wake();
+        }
+    });
+}
+
+/// Takes the value out of a mailbox.
+struct Receive(usize);
+
+impl Future for Receive {
+    type Output = usize;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        MAILBOXES.with(|mailboxes| match mailboxes[self.0].value.take() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                mailboxes[self.0].reader.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+    }
+}
+
+/// Sends, and waits for the answer.
+pub(crate) async fn ping(rounds: usize) {
+    for round in 0..rounds {
+        send(1, round);
+        assert_eq!(Receive(0).await, round);
+    }
+}
+
+/// Answers.
+pub(crate) async fn pong(rounds: usize) {
+    for _ in 0..rounds {
+        let value = Receive(1).await;
+        send(0, value);
+    }
+}
+
+// ----- a thread that wakes a task -----
+
+#[derive(Default)]
+struct Bell {
+    is_asked: AtomicBool,
+    is_answered: AtomicBool,
+    is_over: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
+}
+
+/// A parked thread that answers when it is asked.
+pub(crate) struct Answerer {
+    bell: Arc<Bell>,
+    thread: JoinHandle<()>,
+}
+
+impl Answerer {
+    pub(crate) fn start() -> Answerer {
+        let bell = Arc::new(Bell::default());
+        let for_thread = bell.clone();
+        let thread = thread::spawn(move || {
+            while !for_thread.is_over.load(Ordering::Acquire) {
+                if for_thread.is_asked.swap(false, Ordering::AcqRel) {
+                    for_thread.is_answered.store(true, Ordering::Release);
+                    let waiting = for_thread.waiting.lock();
+                    let waker = waiting.unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                } else {
+                    thread::park();
+                }
+            }
+        });
+        Answerer { bell, thread }
+    }
+
+    /// Asks the thread, and waits until it has woken the task.
+    pub(crate) fn ask(&self) -> Answer<'_> {
+        Answer {
+            answerer: self,
+            is_asked: false,
+        }
+    }
+
+    pub(crate) fn stop(self) {
+        self.bell.is_over.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        self.thread.join().expect("the answering thread panicked");
+    }
+}
+
+/// The future of [`Answerer::ask`].
+pub(crate) struct Answer<'a> {
+    answerer: &'a Answerer,
+    is_asked: bool,
+}
+
+impl Future for Answer<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Answerer { bell, thread } = self.answerer;
+        if bell.is_answered.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(());
+        }
+        let mut waiting = bell.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *waiting {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            other => *other = Some(cx.waker().clone()),
+        }
+        drop(waiting);
+        if !self.is_asked {
+            self.is_asked = true;
+            bell.is_asked.store(true, Ordering::Release);
+            thread.thread().unpark();
+        } else if bell.is_answered.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
