@@ -4,13 +4,14 @@
 //! nobody pays for atomics that another does without. All contestants run their tasks on one thread.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::hint;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Long enough never to pass.
 pub(crate) const FAR: Duration = Duration::from_secs(60);
@@ -159,83 +160,87 @@ pub(crate) async fn pong(rounds: usize) {
 
 // ----- a thread that wakes a task -----
 
+/// How long the thread lets pass before it wakes the task. By then the loop is asleep: it has nothing else to do.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// What the task and the thread share.
 #[derive(Default)]
 struct Bell {
     is_asked: AtomicBool,
-    is_answered: AtomicBool,
     is_over: AtomicBool,
-    waiting: Mutex<Option<Waker>>,
+    state: Mutex<Rung>,
 }
 
-/// A parked thread that answers when it is asked.
-pub(crate) struct Answerer {
+#[derive(Default)]
+struct Rung {
+    /// When the thread began to wake the task.
+    at: Option<Instant>,
+    waiting: Option<Waker>,
+}
+
+impl Bell {
+    fn state(&self) -> MutexGuard<'_, Rung> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        let asked = Instant::now();
+        while asked.elapsed() < PAUSE {
+            hint::spin_loop();
+        }
+        let mut state = self.state();
+        state.at = Some(Instant::now());
+        let waiting = state.waiting.take();
+        drop(state);
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+}
+
+/// A thread that wakes the task that asks it, while the task's loop sleeps.
+pub(crate) struct Ringer {
     bell: Arc<Bell>,
     thread: JoinHandle<()>,
 }
 
-impl Answerer {
-    pub(crate) fn start() -> Answerer {
+impl Ringer {
+    pub(crate) fn start() -> Ringer {
         let bell = Arc::new(Bell::default());
         let for_thread = bell.clone();
         let thread = thread::spawn(move || {
             while !for_thread.is_over.load(Ordering::Acquire) {
-                if for_thread.is_asked.swap(false, Ordering::AcqRel) {
-                    for_thread.is_answered.store(true, Ordering::Release);
-                    let waiting = for_thread.waiting.lock();
-                    let waker = waiting.unwrap_or_else(PoisonError::into_inner).take();
-                    if let Some(waker) = waker {
-                        waker.wake();
-                    }
-                } else {
-                    thread::park();
+                match for_thread.is_asked.swap(false, Ordering::AcqRel) {
+                    true => for_thread.ring(),
+                    false => thread::park(),
                 }
             }
         });
-        Answerer { bell, thread }
+        Ringer { bell, thread }
     }
 
-    /// Asks the thread, and waits until it has woken the task.
-    pub(crate) fn ask(&self) -> Answer<'_> {
-        Answer {
-            answerer: self,
-            is_asked: false,
+    /// Asks to be woken, so many times, and returns how long it took in all from the thread's call until the task ran.
+    pub(crate) async fn latency(&self, rounds: usize) -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..rounds {
+            self.bell.is_asked.store(true, Ordering::Release);
+            self.thread.thread().unpark();
+            total += poll_fn(|cx| {
+                let mut state = self.bell.state();
+                if let Some(rung_at) = state.at.take() {
+                    return Poll::Ready(rung_at.elapsed());
+                }
+                state.waiting = Some(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
         }
+        total
     }
 
     pub(crate) fn stop(self) {
         self.bell.is_over.store(true, Ordering::Release);
         self.thread.thread().unpark();
-        self.thread.join().expect("the answering thread panicked");
-    }
-}
-
-/// The future of [`Answerer::ask`].
-pub(crate) struct Answer<'a> {
-    answerer: &'a Answerer,
-    is_asked: bool,
-}
-
-impl Future for Answer<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Answerer { bell, thread } = self.answerer;
-        if bell.is_answered.swap(false, Ordering::AcqRel) {
-            return Poll::Ready(());
-        }
-        let mut waiting = bell.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *waiting {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            other => *other = Some(cx.waker().clone()),
-        }
-        drop(waiting);
-        if !self.is_asked {
-            self.is_asked = true;
-            bell.is_asked.store(true, Ordering::Release);
-            thread.thread().unpark();
-        } else if bell.is_answered.swap(false, Ordering::AcqRel) {
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        self.thread.join().expect("the ringing thread panicked");
     }
 }

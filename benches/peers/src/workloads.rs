@@ -110,7 +110,7 @@ pub(crate) const ROWS: &[Row] = {
             Nanoseconds,
             "timeout",
         ),
-        row(ThreadWake, "thread-wake", 5_000, Microseconds, "round trip"),
+        row(ThreadWake, "thread-wake", 1_000, Microseconds, "wake-up"),
         row(
             BlockingJob,
             "blocking-job",

@@ -10,7 +10,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use super::{Contestant, Kind};
 use crate::echo_client::{EchoClient, SERVER_BUFFER};
 use crate::machine;
-use crate::same_work::{Answerer, FAR, Waiting, WakeSelf, ping, pong};
+use crate::same_work::{FAR, Ringer, Waiting, WakeSelf, ping, pong};
 use crate::workloads::{Cost, Run, Workload};
 
 pub(super) const CONTESTANT: Contestant = Contestant {
@@ -262,16 +262,10 @@ fn timeout_pending(count: usize) -> Cost {
 }
 
 fn thread_wake(rounds: usize) -> Cost {
-    let answerer = Answerer::start();
-    let cost = run_once(async {
-        let started = Instant::now();
-        for _ in 0..rounds {
-            answerer.ask().await;
-        }
-        Cost::since(started)
-    });
-    answerer.stop();
-    cost
+    let ringer = Ringer::start();
+    let latency = run_once(ringer.latency(rounds));
+    ringer.stop();
+    Cost::Time(latency)
 }
 
 fn blocking_job(rounds: usize) -> Cost {

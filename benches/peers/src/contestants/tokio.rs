@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::{Contestant, Kind};
 use crate::echo_client::{EchoClient, SERVER_BUFFER};
 use crate::machine;
-use crate::same_work::{Answerer, FAR, Waiting, WakeSelf, ping, pong};
+use crate::same_work::{FAR, Ringer, Waiting, WakeSelf, ping, pong};
 use crate::workloads::{Cost, Run, Workload};
 
 pub(super) const CONTESTANT: Contestant = Contestant {
@@ -269,14 +269,10 @@ fn timeout_pending(count: usize) -> Cost {
 
 fn thread_wake(rounds: usize) -> Cost {
     in_task(async move {
-        let answerer = Answerer::start();
-        let started = Instant::now();
-        for _ in 0..rounds {
-            answerer.ask().await;
-        }
-        let cost = Cost::since(started);
-        answerer.stop();
-        cost
+        let ringer = Ringer::start();
+        let latency = ringer.latency(rounds).await;
+        ringer.stop();
+        Cost::Time(latency)
     })
 }
 
