@@ -44,6 +44,12 @@ pub(crate) fn description() -> String {
     )
 }
 
+/// Returns `true` if processes can be kept on one processor (with `taskset`, of util-linux).
+pub(crate) fn can_pin() -> bool {
+    let test = Command::new("taskset").args(["-c", "0", "true"]).output();
+    test.is_ok_and(|output| output.status.success())
+}
+
 /// The version of a crate that this program was built with.
 pub(crate) fn version_of(name: &str) -> &'static str {
     const LOCK: &str = include_str!("../Cargo.lock");

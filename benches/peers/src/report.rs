@@ -18,6 +18,12 @@ pub(crate) fn markdown(plan: &Plan, results: &[Results], load_before: &str) -> S
         "{}.\n{rounds} rounds, load average {load_before} before and {load_after} after them.\n",
         machine::description(),
     );
+    if !machine::can_pin() {
+        let _ = writeln!(
+            text,
+            "Rows with two threads ran on all processors, as there is no `taskset`.\n"
+        );
+    }
     for contestant in &plan.contestants {
         let _ = writeln!(
             text,

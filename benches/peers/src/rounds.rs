@@ -1,12 +1,15 @@
 //! How figures are taken: rounds in which the contestants take turns, each figure in a process of its own.
 //!
 //! In a process of its own no contestant finds the memory, the threads or the thread's state that another has left. In
-//! it the workload runs once to warm up and then a few times; the middle one is the round's figure.
+//! it the workload runs once to warm up and then a few times; the middle one is the round's figure. Where two threads talk
+//! to each other, both run on one processor: between two, the time that a sleeping processor takes to notice is many times
+//! that of all the software, and depends on what else the machine does.
 
 use std::env;
 use std::process::Command;
 
 use crate::contestants::{self, Contestant};
+use crate::machine;
 use crate::workloads::{self, ROWS, Row};
 
 /// Timed runs in one process, after the one that warms up.
@@ -105,7 +108,15 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Results>, String> {
 fn measure(row: &Row, contestant: &Contestant) -> Result<f64, String> {
     let what = format!("{} by {}", row.name, contestant.name);
     let program = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
-    let output = Command::new(program)
+    let mut command = match row.workload.has_other_threads() && machine::can_pin() {
+        true => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "0"]).arg(program);
+            command
+        }
+        false => Command::new(program),
+    };
+    let output = command
         .args(["--sample", row.name, contestant.name])
         .output()
         .map_err(|error| format!("cannot start {what}: {error}"))?;

@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::hint;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -160,7 +159,7 @@ pub(crate) async fn pong(rounds: usize) {
 
 // ----- a thread that wakes a task -----
 
-/// How long the thread lets pass before it wakes the task. By then the loop is asleep: it has nothing else to do.
+/// How long the thread sleeps before it wakes the task. By then the loop sleeps as well: it has nothing else to do.
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// What the task and the thread share.
@@ -184,10 +183,7 @@ impl Bell {
     }
 
     fn ring(&self) {
-        let asked = Instant::now();
-        while asked.elapsed() < PAUSE {
-            hint::spin_loop();
-        }
+        thread::sleep(PAUSE);
         let mut state = self.state();
         state.at = Some(Instant::now());
         let waiting = state.waiting.take();

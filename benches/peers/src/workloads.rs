@@ -28,6 +28,14 @@ pub(crate) enum Workload {
     Memory,
 }
 
+impl Workload {
+    /// Another thread takes part, so that it matters which processor runs what.
+    pub(crate) fn has_other_threads(self) -> bool {
+        use Workload::*;
+        matches!(self, ThreadWake | BlockingJob | EchoOne | EchoHundred)
+    }
+}
+
 /// How a row's cost per operation is printed.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
