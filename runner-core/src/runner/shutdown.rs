@@ -3,7 +3,6 @@
 //! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) async generators
 //! are closed, (3) the default executor is shut down, (4) the loop is closed. One deadline bounds all of it, if one is set.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use crate::error::{CancelReason, RunError, panic_text};
 use crate::event_loop::EventLoop;
 use crate::exception::TaskInfo;
 use crate::pool::RunningJob;
+use crate::task::TaskRef;
 
 /// How long the default executor is waited for; CPython's constant since 3.12.
 const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(300);
@@ -205,11 +205,11 @@ impl Shutdown<'_> {
     fn cancel_tasks(&mut self) -> Result<(), RunError> {
         let event_loop = self.event_loop;
         let scheduler = event_loop.core().scheduler.clone();
-        let mut asked = BTreeSet::new();
+        let mut asked_until = 0;
         let mut notice = Notice::new(event_loop.time());
         while scheduler.task_count() > 0 && !self.is_over() {
             let spawned = scheduler.spawned();
-            self.ask_tasks_to_stop(&mut asked);
+            asked_until = self.ask_tasks_to_stop(asked_until);
             let limit = self
                 .deadline
                 .map_or(notice.due, |deadline| deadline.min(notice.due));
@@ -249,13 +249,23 @@ impl Shutdown<'_> {
             .is_some_and(|deadline| self.event_loop.time() >= deadline)
     }
 
-    fn ask_tasks_to_stop(&mut self, asked: &mut BTreeSet<u64>) {
-        for task in self.event_loop.all_tasks().into_iter().rev() {
-            if !task.cell().is_background() && asked.insert(task.id()) {
+    /// Asks the tasks with numbers above `asked_until`, and returns the highest number: numbers rise, so that those
+    /// above it are tasks that were spawned afterwards.
+    fn ask_tasks_to_stop(&mut self, asked_until: u64) -> u64 {
+        let tasks = self.event_loop.all_tasks();
+        let latest = tasks.last().map_or(0, TaskRef::id);
+        let scheduler = &self.event_loop.core().scheduler;
+        // What has arrived comes first. Then the woken tasks go straight into the queue, as they do while the loop runs.
+        scheduler.collect_all_mail();
+        let _entered = scheduler.enter();
+        let is_new = |task: &TaskRef| task.id() > asked_until;
+        for task in tasks.into_iter().rev().take_while(is_new) {
+            if !task.cell().is_background() {
                 self.report.cancelled.push(task.info());
                 task.cancel_for(CancelReason::Shutdown, None);
             }
         }
+        latest.max(asked_until)
     }
 
     fn name_survivors(&self) {
