@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 /// Long enough never to pass.
 pub(crate) const FAR: Duration = Duration::from_secs(60);
 
+/// Tasks that are made for the sake of their size wait in the queue together only in such numbers, so that the queue's
+/// own size is not counted.
+pub(crate) const SPAWNED_AT_ONCE: usize = 1000;
+
 // ----- tasks that wait forever -----
 
 thread_local! {

@@ -10,7 +10,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use super::{Contestant, Kind};
 use crate::echo_client::{EchoClient, SERVER_BUFFER};
 use crate::machine;
-use crate::same_work::{FAR, Ringer, Waiting, WakeSelf, ping, pong};
+use crate::same_work::{FAR, Ringer, SPAWNED_AT_ONCE, Waiting, WakeSelf, ping, pong};
 use crate::workloads::{Cost, Run, Workload};
 
 pub(super) const CONTESTANT: Contestant = Contestant {
@@ -313,8 +313,11 @@ fn memory(count: usize) -> Cost {
         let mut tasks = Vec::with_capacity(count);
         tasks.resize_with(count, || None);
         let before = machine::resident_bytes();
-        for place in &mut tasks {
+        for (number, place) in tasks.iter_mut().enumerate() {
             *place = Some(asyncio::spawn(Waiting::new()));
+            while number % SPAWNED_AT_ONCE == 0 && Waiting::count() <= number {
+                asyncio::yield_now().await;
+            }
         }
         while Waiting::count() < count {
             asyncio::yield_now().await;

@@ -10,7 +10,7 @@ use async_task::{Runnable, Task};
 
 use super::{Contestant, Kind};
 use crate::machine;
-use crate::same_work::{Waiting, WakeSelf, ping, pong};
+use crate::same_work::{SPAWNED_AT_ONCE, Waiting, WakeSelf, ping, pong};
 use crate::workloads::{Cost, Run, Workload};
 
 pub(super) const CONTESTANT: Contestant = Contestant {
@@ -156,8 +156,11 @@ fn memory(count: usize) -> Cost {
     let mut tasks = Vec::with_capacity(count);
     tasks.resize_with(count, || None);
     let before = machine::resident_bytes();
-    for place in &mut tasks {
+    for (number, place) in tasks.iter_mut().enumerate() {
         *place = Some(spawn(Waiting::new()));
+        if number % SPAWNED_AT_ONCE == 0 {
+            drive();
+        }
     }
     drive();
     let after = machine::resident_bytes();

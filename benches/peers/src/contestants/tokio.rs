@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::{Contestant, Kind};
 use crate::echo_client::{EchoClient, SERVER_BUFFER};
 use crate::machine;
-use crate::same_work::{FAR, Ringer, Waiting, WakeSelf, ping, pong};
+use crate::same_work::{FAR, Ringer, SPAWNED_AT_ONCE, Waiting, WakeSelf, ping, pong};
 use crate::workloads::{Cost, Run, Workload};
 
 pub(super) const CONTESTANT: Contestant = Contestant {
@@ -321,8 +321,11 @@ fn memory(count: usize) -> Cost {
         let mut tasks = Vec::with_capacity(count);
         tasks.resize_with(count, || None);
         let before = machine::resident_bytes();
-        for place in &mut tasks {
+        for (number, place) in tasks.iter_mut().enumerate() {
             *place = Some(tokio::spawn(Waiting::new()));
+            while number % SPAWNED_AT_ONCE == 0 && Waiting::count() <= number {
+                tokio::task::yield_now().await;
+            }
         }
         while Waiting::count() < count {
             tokio::task::yield_now().await;
