@@ -933,6 +933,39 @@ fn tasks_spawned_while_others_are_cancelled_are_cancelled_too() {
     assert!(trace.take().len() <= 1);
 }
 
+/// api 4: each task is cancelled once, and described once, also one that has no name.
+#[test]
+fn a_leftover_is_asked_once_however_many_are_spawned_meanwhile() {
+    let runner = virtual_runner();
+    let trace = Trace::new();
+    let notes = trace.clone();
+    runner
+        .run(async move {
+            drop(asyncio::task().name("parent").spawn(async move {
+                asyncio::catch_cancelled(pending::<()>()).await.unwrap_err();
+                for _ in 0..3 {
+                    drop(asyncio::spawn(pending::<()>()));
+                    asyncio::sleep(SECOND).await;
+                }
+                let requests = asyncio::current_task().unwrap().cancelling();
+                notes.note(format!("asked {requests} times"));
+            }));
+            asyncio::yield_now().await;
+        })
+        .unwrap();
+    let report = runner.close().unwrap();
+    assert_eq!(trace.take(), ["asked 1 times"]);
+    let [parent, children @ ..] = report.cancelled() else {
+        panic!("{report:?}")
+    };
+    assert_eq!((parent.name(), children.len()), ("parent", 3));
+    assert!(children.is_sorted_by(|one, other| one.id() < other.id()));
+    for child in children {
+        assert_eq!(child.name(), format!("Task-{}", child.id()));
+        assert!(format!("{child:?}").contains(child.name()));
+    }
+}
+
 /// api 4: with a limit the culprits are named, and dropped.
 #[test]
 fn a_stubborn_leftover_is_dropped_at_the_deadline_and_named() {

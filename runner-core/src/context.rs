@@ -112,6 +112,7 @@ impl Snapshot {
     /// Makes the snapshot in `home` the current context until the guard is dropped, which puts it back with its changes.
     ///
     /// Two swaps, no allocation. Guards must be dropped in the reverse order of their making.
+    #[inline(always)]
     pub(crate) fn enter(home: &Cell<Snapshot>, identity: Identity) -> Entered<'_> {
         let mut outer = Frame::new(home.take(), identity);
         swap_current(&mut outer);

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 use crate::error::panic_text;
 
@@ -47,14 +48,27 @@ enum Cause {
 }
 
 /// A task as the exception handler sees it: it may be gone by then.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TaskInfo {
-    pub(crate) id: u64,
-    pub(crate) name: String,
-    pub(crate) spawn_location: &'static Location<'static>,
+    id: u64,
+    /// A name that was not given is made when it is asked for: a shutdown describes every task that is left.
+    name: OnceLock<String>,
+    spawn_location: &'static Location<'static>,
 }
 
 impl TaskInfo {
+    pub(crate) fn new(
+        id: u64,
+        name: Option<String>,
+        spawn_location: &'static Location<'static>,
+    ) -> TaskInfo {
+        TaskInfo {
+            id,
+            name: name.map_or_else(OnceLock::new, OnceLock::from),
+            spawn_location,
+        }
+    }
+
     /// Returns the task's number, unique in the process.
     pub fn id(&self) -> u64 {
         self.id
@@ -62,12 +76,27 @@ impl TaskInfo {
 
     /// Returns the task's name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.get_or_init(|| default_name(self.id))
     }
 
     /// Returns the line of the program that spawned the task.
     pub fn spawn_location(&self) -> &'static Location<'static> {
         self.spawn_location
+    }
+}
+
+/// What a task is called that was given no name.
+pub(crate) fn default_name(id: u64) -> String {
+    format!("Task-{id}")
+}
+
+impl fmt::Debug for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskInfo")
+            .field("id", &self.id)
+            .field("name", &self.name())
+            .field("spawn_location", &self.spawn_location)
+            .finish()
     }
 }
 
@@ -77,7 +106,7 @@ impl fmt::Display for TaskInfo {
         write!(
             f,
             "<Task name='{}' spawned at {}:{}>",
-            self.name,
+            self.name(),
             location.file(),
             location.line()
         )

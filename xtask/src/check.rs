@@ -41,6 +41,16 @@ impl Step {
 /// In this order. Doc tests are run once, in the debug build; the release build runs everything else a second time.
 const STEPS: &[Step] = &[
     Step::cargo("fmt", &["fmt", "--all", "--check"]),
+    // Formatting builds nothing, so the benchmark's peers stay unbuilt.
+    Step::cargo(
+        "fmt, benchmark",
+        &[
+            "fmt",
+            "--manifest-path",
+            "benches/peers/Cargo.toml",
+            "--check",
+        ],
+    ),
     Step::cargo("tidy", &[]),
     Step::cargo(
         "clippy",

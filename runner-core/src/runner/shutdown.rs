@@ -207,6 +207,11 @@ impl Shutdown<'_> {
     fn ask_tasks_to_stop(&mut self) -> bool {
         let now = self.event_loop.time();
         let known = self.asked.len();
+        let scheduler = self.event_loop.core().scheduler.clone();
+        // What is woken while the scheduler is the thread's own goes straight into the queue. What came from other threads
+        // before that was there first.
+        scheduler.collect_all_mail();
+        let _entered = scheduler.enter();
         for task in self.event_loop.all_tasks().into_iter().rev() {
             if !task.cell().is_background() && !self.asked.contains_key(&task.id()) {
                 self.asked.insert(task.id(), now);

@@ -19,7 +19,7 @@ use super::scheduler::Mail;
 use super::watch::Watch;
 use crate::context::{Context, Snapshot};
 use crate::error::{CancelReason, CancelledError, Hold, Origin, Subject};
-use crate::exception::TaskInfo;
+use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 
@@ -189,8 +189,11 @@ impl TaskCell {
     }
 
     pub(crate) fn name(&self) -> String {
-        let name = self.peek_extra(|extra| extra.name.clone()).flatten();
-        name.unwrap_or_else(|| format!("Task-{}", self.id))
+        self.given_name().unwrap_or_else(|| default_name(self.id))
+    }
+
+    fn given_name(&self) -> Option<String> {
+        self.peek_extra(|extra| extra.name.clone()).flatten()
     }
 
     pub(crate) fn set_name(&self, name: String) {
@@ -198,17 +201,15 @@ impl TaskCell {
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
-        TaskInfo {
-            id: self.id,
-            name: self.name(),
-            spawn_location: self.location,
-        }
+        TaskInfo::new(self.id, self.given_name(), self.location)
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        let name = self.peek_extra(|extra| extra.name.clone()).flatten();
         Origin {
-            subject: Subject::Task { id: self.id, name },
+            subject: Subject::Task {
+                id: self.id,
+                name: self.given_name(),
+            },
             location: self.location,
         }
     }
