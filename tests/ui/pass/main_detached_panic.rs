@@ -1,4 +1,5 @@
 //! The policy for panics that nobody awaits, as any expression.
+#![deny(warnings, clippy::all, clippy::pedantic, missing_docs)]
 
 use asyncio::DetachedPanic;
 
