@@ -82,8 +82,10 @@ impl ShutdownReport {
         for survivor in &self.survivors[first..] {
             let _ = writeln!(
                 text,
-                "  {} ({} cancellations) {}",
-                survivor.task, survivor.cancels_swallowed, survivor.activity
+                "  {} (cancelled {}) {}",
+                survivor.task,
+                times(survivor.cancels_swallowed),
+                survivor.activity
             );
         }
         text
@@ -107,6 +109,13 @@ impl ShutdownReport {
             );
         }
         text
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".into(),
+        _ => format!("{count} times"),
     }
 }
 
