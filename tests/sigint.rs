@@ -753,6 +753,10 @@ fn main() -> ExitCode {
         a_press_at_any_moment,
     ));
     tests.push(Test::new(
+        "a press while runs come and go ends the process by the signal",
+        a_press_while_runs_come_and_go,
+    ));
+    tests.push(Test::new(
         "an ignored SIGHUP stays ignored",
         an_ignored_sighup_stays_ignored,
     ));
@@ -842,6 +846,16 @@ fn a_press_at_any_moment() {
     }
 }
 
+/// Whoever meets no run has the process die of the signal, and the next run takes the signal over at the same moment.
+fn a_press_while_runs_come_and_go() {
+    for _ in 0..100 {
+        let mut child = Child::start(scenario("runs_come_and_go"));
+        child.wait_for_line("ready");
+        child.press_ctrl_c();
+        child.finish().died_of(SIGINT);
+    }
+}
+
 /// As under `nohup`. A signal that was heard would be the first press, and name the death.
 fn an_ignored_sighup_stays_ignored() {
     let mut child = Setup::new(scenario("hangup")).ignoring(SIGHUP).start();
@@ -912,7 +926,7 @@ programs! {
     tight_loop_in_task blocking_call stderr_locked two_presses two_presses_with_stderr_locked before_first_run
     between_runs after_close in_close_of_generator other_thread not_asked terminate
     terminate_endless_cleanup terminate_as_value terminate_only hangup hangup_endless_cleanup hangup_as_value
-    dispositions foreign_handler late_presses ignored listener_in_run listener_before_run callback_before_run
+    dispositions foreign_handler late_presses runs_come_and_go ignored listener_in_run listener_before_run callback_before_run
     listener_of_four listener_of_terminate listener_dispositions listener_over_foreign_handler
     foreign_handler_over_listener listener_over_ignored
 }
@@ -1609,6 +1623,21 @@ mod late_presses {
         }
         runner.close().unwrap();
         println!("the late press was for run 0, and for no other");
+    }
+}
+
+mod runs_come_and_go {
+    use super::*;
+
+    pub(super) fn main() {
+        let runner = Runner::new();
+        println!("ready");
+        loop {
+            if runner.run(async {}).is_err() {
+                // The press met a run; the disposition is the default again.
+                press();
+            }
+        }
     }
 }
 

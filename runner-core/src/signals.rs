@@ -331,9 +331,13 @@ impl Router {
 /// process of a container is immune to its own signals; it leaves with the shell's convention for such a death.
 #[cfg(unix)]
 pub(crate) fn die_of(signal: i32) -> ! {
-    let _ = Action::default().install(signal);
-    unix::raise_unblocked(signal);
-    // Still alive: see above, or another thread put a handler back in between.
+    // Another thread may put a handler back in between, for example a run that begins while the watching thread has decided
+    // about a press from before it. It does so once; the rest is for the unforeseen.
+    for _ in 0..16 {
+        let _ = Action::default().install(signal);
+        unix::raise_unblocked(signal);
+    }
+    // Still alive: see above.
     unix::leave(128 + signal)
 }
 
