@@ -359,7 +359,7 @@ const CASES: &[Case] = &[
         lives: (Duration::from_secs(1), Duration::from_secs(6)),
         prints: &["ready", "cleanup begins", "leftover cleanup begins"],
         reports: "The shutdown's time is over. Tasks that did not end and were dropped:\n  \
-                  <Task name='leftover' spawned at tests/sigint.rs:LINE> (cancelled once) \
+                  <Task name='leftover' spawned at tests/sigint.rs:LINE> (cancelled once, 1 s ago) \
                   waits for sleep (for ever)\n",
         ..Case::new(
             "a hurried close does not wait for ever",

@@ -82,9 +82,10 @@ impl ShutdownReport {
         for survivor in &self.survivors[first..] {
             let _ = writeln!(
                 text,
-                "  {} (cancelled {}) {}",
+                "  {} (cancelled {}, {:.0} s ago) {}",
                 survivor.task,
                 times(survivor.cancels_swallowed),
+                survivor.cancelled_for.as_secs_f64(),
                 survivor.activity
             );
         }
