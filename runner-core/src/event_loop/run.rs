@@ -9,12 +9,12 @@ use crate::context::Context;
 use crate::error::{JoinError, JoinErrorKind, RunError};
 use crate::large::is_large;
 use crate::task::cell::TaskOptions;
-use crate::task::{TaskRef, raw, scheduler};
+use crate::task::{TaskRef, raw};
 
 /// Whoever runs a loop holds this; it is what "running" means.
 pub(crate) struct Running<'a> {
     event_loop: &'a EventLoop,
-    _scheduler: scheduler::Entered,
+    _scheduler: raw::EnteredScheduler,
     _current: current::Entered,
 }
 

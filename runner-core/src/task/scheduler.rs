@@ -64,11 +64,6 @@ const MAIL_PER_TURN: usize = 1024;
 /// alive at the same time.
 static UNUSED_INBOXES: Mutex<Vec<&'static Inbox<Mail>>> = Mutex::new(Vec::new());
 
-thread_local! {
-    /// The scheduler whose tasks run on this thread now.
-    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
-}
-
 impl Scheduler {
     pub(crate) fn new(notifier: Arc<dyn Notify>) -> Rc<Scheduler> {
         let unused = UNUSED_INBOXES
@@ -88,24 +83,8 @@ impl Scheduler {
         })
     }
 
-    /// Returns the scheduler of the loop that runs on this thread.
-    pub(crate) fn current() -> Option<Rc<Scheduler>> {
-        CURRENT
-            .try_with(|current| current.borrow().clone())
-            .ok()
-            .flatten()
-    }
-
-    /// Makes this the thread's scheduler until the guard is dropped. A thread that is ending goes without; wake-ups then
-    /// take the way through the inbox.
-    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        let previous = CURRENT.try_with(|current| current.replace(Some(self.clone())));
-        Entered {
-            previous: previous.ok().flatten(),
-        }
-    }
-
     /// Appends to the queue.
+    #[inline]
     pub(crate) fn push(&self, entry: Ready) {
         self.ready.borrow_mut().push_back(entry);
     }
@@ -285,35 +264,5 @@ impl Scheduler {
             Some(Ready::Task(runnable)) => Some((position, runnable)),
             _ => unreachable!("the entry was a task a moment ago"),
         }
-    }
-}
-
-/// Puts `runnable` into the queue of the loop on this thread, or gives it back if it belongs to another loop.
-pub(super) fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Runnable> {
-    let mut runnable = Some(runnable);
-    // A thread that is ending has no current loop any more; the inbox then takes what is left.
-    let _ = CURRENT.try_with(|current| match &*current.borrow() {
-        Some(scheduler) if std::ptr::eq(scheduler.inbox, inbox) => {
-            if let Some(runnable) = runnable.take() {
-                scheduler.push(Ready::Task(runnable));
-            }
-        }
-        _ => {}
-    });
-    match runnable {
-        None => Ok(()),
-        Some(runnable) => Err(runnable),
-    }
-}
-
-/// Restores the thread's previous scheduler when dropped.
-pub(crate) struct Entered {
-    previous: Option<Rc<Scheduler>>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let previous = self.previous.take();
-        let _ = CURRENT.try_with(|current| current.replace(previous));
     }
 }
