@@ -37,11 +37,11 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use self::epoll::Epoll;
 
-#[cfg(unix)]
-use super::fork::ForkGuard;
 use super::{Driver, Events, Notify, Wait};
 #[cfg(unix)]
 use super::{Interest, Mode, Readiness, Token};
+#[cfg(unix)]
+use crate::fork::ForkGuard;
 
 /// The most reports that one wait takes from the system; the rest comes with the next.
 #[cfg(unix)]

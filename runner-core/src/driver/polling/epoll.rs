@@ -17,8 +17,8 @@ use rustix::time::{
 };
 
 use super::{MOST_EVENTS, NOTIFICATION, poll_mode};
-use crate::driver::fork;
 use crate::driver::{Events, Interest, Mode, Readiness, Token, Wait};
+use crate::fork;
 
 /// The token of our timerfd.
 const TIMER: usize = usize::MAX - 1;
