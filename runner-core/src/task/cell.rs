@@ -17,8 +17,8 @@ use std::task::{RawWakerVTable, Waker};
 use super::inquiry::is_asking;
 use super::scheduler::Mail;
 use super::watch::Watch;
-use crate::context::{Context, Snapshot};
-use crate::error::{CancelReason, CancelledError, Hold, Origin, Subject};
+use crate::context::{Context, EnterGuard, Snapshot};
+use crate::error::{CancelReason, CancelledError, ContextError, Hold, Origin, Subject};
 use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
@@ -87,6 +87,8 @@ struct Extra {
     hold: Option<Arc<Hold>>,
     /// Given to the builder: shared with others, entered for each poll.
     shared_context: Option<Context>,
+    /// While the task is polled.
+    entered: Option<EnterGuard>,
     /// Called in this order when the task is done.
     done_callbacks: Vec<Handle>,
     /// Told when the task is done, each with the key it asked for.
@@ -229,9 +231,18 @@ impl TaskCell {
         self.has(SHARED_CONTEXT)
     }
 
-    pub(super) fn shared_context(&self) -> Option<Context> {
-        self.peek_extra(|extra| extra.shared_context.clone())
-            .flatten()
+    #[cold]
+    pub(super) fn enter_shared_context(&self) -> Result<(), ContextError> {
+        let context = self.peek_extra(|extra| extra.shared_context.clone());
+        let entered = context.flatten().map(|context| context.try_enter());
+        let entered = entered.transpose()?;
+        self.with_extra(|extra| extra.entered = entered);
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn leave_shared_context(&self) {
+        drop(self.peek_extra(|extra| extra.entered.take()));
     }
 
     // ----- life -----
@@ -291,6 +302,10 @@ impl TaskCell {
 
     pub(crate) fn is_background(&self) -> bool {
         self.has(BACKGROUND)
+    }
+
+    pub(super) fn is_asked_to_end(&self) -> bool {
+        self.has(KILLED | PENDING)
     }
 
     pub(super) fn is_killed(&self) -> bool {

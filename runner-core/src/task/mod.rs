@@ -121,6 +121,7 @@ pub(crate) fn is_cancel_pending() -> bool {
 /// The same for a leaf future, which then returns `Pending` without looking at its event, so that nothing is consumed that
 /// the cancelled code would then lose. If the request goes to somebody beside it, the leaf is polled again: its event may
 /// have woken it already, and would not do so twice. If the task is only being asked, it says what the event is.
+#[inline]
 pub(crate) fn must_look_away(cx: &mut Cx<'_>, what: impl FnOnce() -> WaitsOn) -> bool {
     with_current(|current| {
         let Some(task) = current.filter(|task| task.is_cancel_pending()) else {

@@ -26,7 +26,7 @@ use super::TaskRef;
 use super::cell::{Bequest, End, TaskCell, TaskOptions};
 use super::inquiry::is_asking;
 use super::scheduler::{Mail, Ready, Scheduler};
-use crate::context::{Context, EnterGuard, Entered, Identity, Snapshot};
+use crate::context::{Entered, Identity, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
 use crate::inbox::Inbox;
@@ -310,18 +310,28 @@ impl Drop for CurrentTask {
     }
 }
 
-/// Enters the context that was given to the builder, on top of the task's own, which is empty then.
-#[inline(always)]
-fn enter_shared(cell: &TaskCell) -> Result<Option<EnterGuard>, ContextError> {
-    match cell.has_shared_context() {
-        false => Ok(None),
-        true => enter(cell.shared_context()),
+/// While it lives, the context that was given to the builder lies on top of the task's own, which is empty then. The guard
+/// itself is with what few tasks have: moving it would stall the others, too.
+struct InSharedContext<'a>(Option<&'a TaskCell>);
+
+impl<'a> InSharedContext<'a> {
+    #[inline(always)]
+    fn enter(cell: &'a TaskCell) -> Result<InSharedContext<'a>, ContextError> {
+        if !cell.has_shared_context() {
+            return Ok(InSharedContext(None));
+        }
+        cell.enter_shared_context()?;
+        Ok(InSharedContext(Some(cell)))
     }
 }
 
-#[cold]
-fn enter(context: Option<Context>) -> Result<Option<EnterGuard>, ContextError> {
-    context.map(|context| context.try_enter()).transpose()
+impl Drop for InSharedContext<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(cell) = self.0 {
+            cell.leave_shared_context();
+        }
+    }
 }
 
 // ----- the future wrapper -----
@@ -494,8 +504,9 @@ fn report_destructor(payload: Box<dyn Any + Send>, cell: &TaskCell) {
 }
 
 /// A task that is killed, or was cancelled before its first step, never runs (again).
+#[inline(always)]
 fn must_not_run(cell: &TaskCell) -> bool {
-    cell.is_killed() || (cell.is_cancel_pending() && !cell.is_started())
+    cell.is_asked_to_end() && (cell.is_killed() || !cell.is_started())
 }
 
 impl<F: Future> Future for TaskFuture<F> {
@@ -506,7 +517,7 @@ impl<F: Future> Future for TaskFuture<F> {
         let this = unsafe { self.get_unchecked_mut() };
         let cell = this.cell();
         let _polling = Polling::begin(cell);
-        let _shared = match enter_shared(cell) {
+        let _shared = match InSharedContext::enter(cell) {
             Ok(entered) => entered,
             Err(error) => {
                 this.finish(End::Failed);
@@ -555,7 +566,7 @@ impl<F> Drop for TaskFuture<F> {
         let cell = self.cell();
         if !cell.is_done() {
             let _polling = Polling::begin(cell);
-            let _shared = enter_shared(cell);
+            let _shared = InSharedContext::enter(cell);
             self.finish(End::Cancelled);
         }
     }
