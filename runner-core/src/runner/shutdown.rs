@@ -17,7 +17,7 @@ use super::hooks::{self, ExitHooks, Hook};
 use super::report::{AbandonedJob, ShutdownReport, Survivor};
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
-use crate::task::cell::TaskOptions;
+use crate::task::cell::{RunsIn, TaskOptions};
 use crate::task::{Task, TaskRef};
 
 /// How long the default executor is waited for; CPython's constant since 3.12.
@@ -269,7 +269,7 @@ impl Shutdown<'_> {
         } = hook;
         let options = TaskOptions {
             name: Some("at_exit".to_owned()),
-            context: Some(context),
+            context: RunsIn::Shared(context),
             ..TaskOptions::at(location)
         };
         let outcome = self.run_task(options, future);

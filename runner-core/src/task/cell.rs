@@ -17,7 +17,7 @@ use std::task::{RawWakerVTable, Waker};
 use super::inquiry::is_asking;
 use super::scheduler::Mail;
 use super::watch::Watch;
-use crate::context::{Context, EnterGuard, Snapshot};
+use crate::context::{Context, EnterGuard, Lent, Snapshot};
 use crate::error::{CancelReason, CancelledError, ContextError, Hold, Origin, Subject};
 use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
@@ -73,6 +73,8 @@ const AFTERWARDS: u16 = 1 << 7;
 const LOOKED_AWAY: u16 = 1 << 8;
 /// The builder was given a context, which is among what few tasks have.
 const SHARED_CONTEXT: u16 = 1 << 9;
+/// The context is lent, and given back by whoever runs the task.
+const LENT_CONTEXT: u16 = 1 << 10;
 
 /// What few tasks have, so that all the others pay one word for it.
 #[derive(Default)]
@@ -136,17 +138,21 @@ impl TaskCell {
         if options.background {
             flags |= BACKGROUND;
         }
-        if options.context.is_some() {
-            flags |= SHARED_CONTEXT;
-        }
-        let context = match options.context {
-            None => Snapshot::current(),
-            Some(_) => Snapshot::default(),
+        let (context, shared_context) = match options.context {
+            RunsIn::Copy => (Snapshot::current(), None),
+            RunsIn::Lent(lent) => {
+                flags |= LENT_CONTEXT;
+                (lent.snapshot.take(), None)
+            }
+            RunsIn::Shared(context) => {
+                flags |= SHARED_CONTEXT;
+                (Snapshot::default(), Some(context))
+            }
         };
-        let extra = (options.name.is_some() || options.context.is_some()).then(|| {
+        let extra = (options.name.is_some() || shared_context.is_some()).then(|| {
             Box::new(Extra {
                 name: options.name,
-                shared_context: options.context,
+                shared_context,
                 ..Extra::default()
             })
         });
@@ -227,8 +233,13 @@ impl TaskCell {
         }
     }
 
-    pub(super) fn has_shared_context(&self) -> bool {
-        self.has(SHARED_CONTEXT)
+    /// It runs neither in a copy of its spawner's context nor in a context of its own.
+    pub(super) fn has_foreign_context(&self) -> bool {
+        self.has(SHARED_CONTEXT | LENT_CONTEXT)
+    }
+
+    pub(super) fn has_lent_context(&self) -> bool {
+        self.has(LENT_CONTEXT)
     }
 
     #[cold]
@@ -328,7 +339,9 @@ impl TaskCell {
             End::Cancelled => DONE | CANCELLED,
             End::Failed => DONE | FAILED,
         });
-        drop(self.context.take());
+        if !self.has_lent_context() {
+            drop(self.context.take());
+        }
         let taken = self.peek_extra(|extra| {
             let bequest = Bequest {
                 callbacks: mem::take(&mut extra.done_callbacks),
@@ -552,11 +565,23 @@ impl TaskCell {
     }
 }
 
+/// Which context a task runs in.
+#[derive(Clone, Default)]
+pub(crate) enum RunsIn {
+    /// A copy of the one it is spawned in.
+    #[default]
+    Copy,
+    /// One that others may hold as well, and enter while the task waits.
+    Shared(Context),
+    /// One that is lent until the task ends.
+    Lent(Rc<Lent>),
+}
+
 /// What a task is spawned with.
 pub(crate) struct TaskOptions {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<String>,
-    pub(crate) context: Option<Context>,
+    pub(crate) context: RunsIn,
     /// The loop's own work, which the shutdown does not cancel.
     pub(crate) background: bool,
 }
@@ -566,7 +591,7 @@ impl TaskOptions {
         TaskOptions {
             location,
             name: None,
-            context: None,
+            context: RunsIn::Copy,
             background: false,
         }
     }

@@ -23,10 +23,10 @@ use std::task::{Context as Cx, Poll, Waker};
 use slab::Slab;
 
 use super::TaskRef;
-use super::cell::{Bequest, End, TaskCell, TaskOptions};
+use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
 use super::inquiry::is_asking;
 use super::scheduler::{Mail, Ready, Scheduler};
-use crate::context::{Entered, Identity, Snapshot};
+use crate::context::{Entered, Identity, Lent, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
 use crate::inbox::Inbox;
@@ -317,7 +317,11 @@ struct InSharedContext<'a>(Option<&'a TaskCell>);
 impl<'a> InSharedContext<'a> {
     #[inline(always)]
     fn enter(cell: &'a TaskCell) -> Result<InSharedContext<'a>, ContextError> {
-        if !cell.has_shared_context() {
+        if !cell.has_foreign_context() {
+            return Ok(InSharedContext(None));
+        }
+        if cell.has_lent_context() {
+            local_scheduler(cell, |scheduler| scheduler.name_lent_context());
             return Ok(InSharedContext(None));
         }
         cell.enter_shared_context()?;
@@ -640,6 +644,11 @@ pub(crate) fn scoped<F: Future, E>(
     future: F,
     drive: impl FnOnce(&TaskRef) -> Result<(), E>,
 ) -> Result<Option<Result<F::Output, JoinError>>, E> {
+    let lent = match &options.context {
+        RunsIn::Lent(lent) => Some(lent.clone()),
+        RunsIn::Copy | RunsIn::Shared(_) => None,
+    };
+    scheduler.set_lent_context(lent.clone());
     // SAFETY: `scope` lives in this frame, is not handed out, and finishes the task and drops the handle when the frame
     // is left, also by unwinding; whatever the future borrows outlives this call.
     let join = unsafe { spawn_unchecked(scheduler, options, future) };
@@ -647,6 +656,7 @@ pub(crate) fn scoped<F: Future, E>(
         scheduler,
         task: join.metadata().to_ref(),
         join: Some(join),
+        lent,
     };
     drive(&scope.task)?;
     Ok(scope.take_output())
@@ -657,6 +667,8 @@ struct Scope<'a, T> {
     scheduler: &'a Rc<Scheduler>,
     task: TaskRef,
     join: Option<Joinable<T>>,
+    /// Given back when the task is over.
+    lent: Option<Rc<Lent>>,
 }
 
 impl<T> Scope<'_, T> {
@@ -678,6 +690,10 @@ impl<T> Drop for Scope<'_, T> {
         if let Some(join) = self.join.take() {
             // Drops an output that nobody received.
             join.detach();
+        }
+        if let Some(lent) = self.lent.take() {
+            lent.snapshot.set(self.task.cell().context.take());
+            self.scheduler.set_lent_context(None);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use super::TaskRef;
 use super::raw::{Parcel, Registry, Runnable};
-use crate::context::Snapshot;
+use crate::context::{Lent, Snapshot};
 use crate::driver::Notify;
 use crate::exception::{ExceptionContext, ExceptionSink};
 use crate::handle::Handle;
@@ -53,6 +53,8 @@ pub(crate) struct Scheduler {
     pub(crate) exceptions: Rc<ExceptionSink>,
     /// See `spawned()`.
     spawned: Cell<u64>,
+    /// What the main task of the run under way runs in, if that is lent.
+    lent_context: RefCell<Option<Rc<Lent>>>,
     /// The loop is closing or closed: a new task is dropped unpolled.
     closing: Cell<bool>,
 }
@@ -79,6 +81,7 @@ impl Scheduler {
             registry: Registry::default(),
             exceptions: Rc::default(),
             spawned: Cell::new(0),
+            lent_context: RefCell::default(),
             closing: Cell::new(false),
         })
     }
@@ -162,6 +165,17 @@ impl Scheduler {
     /// The number of tasks that were ever spawned here; tells whether there are new ones.
     pub(crate) fn spawned(&self) -> u64 {
         self.spawned.get()
+    }
+
+    pub(super) fn set_lent_context(&self, lent: Option<Rc<Lent>>) {
+        drop(self.lent_context.replace(lent));
+    }
+
+    /// The main task's context was entered.
+    pub(super) fn name_lent_context(&self) {
+        if let Some(lent) = &*self.lent_context.borrow() {
+            lent.name_current();
+        }
     }
 
     pub(super) fn count_spawned(&self) {
