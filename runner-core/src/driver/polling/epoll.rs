@@ -78,6 +78,17 @@ impl Epoll {
         Ok(())
     }
 
+    pub(super) fn register(
+        &self,
+        source: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(token.0 as u64);
+        epoll::add(&self.poller, source, data, epoll_flags(interest))?;
+        Ok(())
+    }
+
     pub(super) fn modify(
         &self,
         source: BorrowedFd<'_>,
