@@ -20,6 +20,7 @@ use syn::{
 use crate::args::{Args, Setter, Settings};
 use crate::check::{self, Mistakes};
 use crate::fallback;
+use crate::inner::{self, Body};
 use crate::item::{self, Function, Role};
 use crate::manifest;
 use crate::options::Attribute;
@@ -191,9 +192,13 @@ fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     };
     let track_caller = track_caller(function);
     let pinned = pinned_output(sig);
-    let (inner_attrs, body) = item::without_inner_attributes(body);
-    // Bare braces at the end would be unused ones in the eyes of rustc, which would have the user remove the function's own.
-    let tail = quote!(match () { () => #body });
+    let (above, tail) = match inner::read(body) {
+        // Bare braces at the end would be unused ones in the eyes of rustc, which would have the user remove the function's own.
+        Body::Plain(body) => (Vec::new(), quote!(match () { () => #body })),
+        Body::Lifted(attrs, body) => (attrs, quote!(match () { () => #body })),
+        // With attributes they are not, and nowhere else may they have any.
+        Body::Kept(attrs, body) => (attrs, body.into_token_stream()),
+    };
     let setters = setters(settings);
     let finish = finish(
         settings,
@@ -209,7 +214,7 @@ fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     };
     quote! {
         #(#attrs)*
-        #(#inner_attrs)*
+        #(#above)*
         #track_caller
         #vis #outer {
             #result

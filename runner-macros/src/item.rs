@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt as _};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{AttrStyle, Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility};
+use syn::{Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility};
 
 use crate::options;
 
@@ -95,43 +95,6 @@ impl Function {
             .iter()
             .find(|attribute| is_meant(attribute.path()))
     }
-}
-
-/// The body without the attributes at its start, and those as they are written above a function.
-///
-/// A long body takes tens of milliseconds to read, a look at its text takes none; so it is read only if it may have any.
-pub(crate) fn without_inner_attributes(body: &Group) -> (Vec<Attribute>, Group) {
-    let text = body.span().source_text();
-    if text.is_some_and(|text| !starts_with_attribute(&text)) {
-        return (Vec::new(), body.clone());
-    }
-    let Ok((mut attrs, rest)) = read_inner_attributes.parse2(body.stream()) else {
-        return (Vec::new(), body.clone());
-    };
-    for attribute in &mut attrs {
-        attribute.style = AttrStyle::Outer;
-    }
-    let mut shortened = Group::new(Delimiter::Brace, rest);
-    shortened.set_span(body.span());
-    (attrs, shortened)
-}
-
-/// Whether the text of a body may start with an attribute; a comment that is hard to skip counts as one.
-fn starts_with_attribute(text: &str) -> bool {
-    let mut rest = text.trim_start_matches('{').trim_start();
-    while rest.starts_with("//") && !rest.starts_with("//!") {
-        rest = rest
-            .split_once('\n')
-            .map_or("", |(_, below)| below)
-            .trim_start();
-    }
-    ["#!", "//!", "/*"]
-        .iter()
-        .any(|start| rest.starts_with(start))
-}
-
-fn read_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
-    Ok((input.call(Attribute::parse_inner)?, input.parse()?))
 }
 
 impl ToTokens for Function {
@@ -268,24 +231,4 @@ fn keyword(head: &[TokenTree]) -> Option<TokenTree> {
         Ok(word)
     };
     after_vis.parse2(head.iter().cloned().collect()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_are_seen_behind_comments() {
-        for text in [
-            "{ #![a] }",
-            "{\n // b\n // c\n #![a] }",
-            "{ //! a\n }",
-            "{ /* b */ #![a] }",
-        ] {
-            assert!(starts_with_attribute(text), "{text}");
-        }
-        for text in ["{}", "{ a }", "{ // #![a]\n b }", "{ #[a] b }", "{ // b"] {
-            assert!(!starts_with_attribute(text), "{text}");
-        }
-    }
 }
