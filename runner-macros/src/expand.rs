@@ -21,7 +21,7 @@ use crate::args::{Args, Setter, Settings};
 use crate::check::{self, Mistakes};
 use crate::fallback;
 use crate::inner::{self, Body};
-use crate::item::{self, Function, Role};
+use crate::item::{self, Function, Refusal, Role};
 use crate::manifest;
 use crate::options::Attribute;
 
@@ -38,15 +38,20 @@ pub(crate) fn test(args: TokenStream, item: TokenStream) -> TokenStream {
 fn attribute(attribute: Attribute, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let settings = check::options(attribute, Args::parse(args), &mut mistakes);
-    let function = match Function::parse(item.clone(), attribute) {
+    let mut missing = Vec::new();
+    let function = match Function::parse(item.clone(), attribute, &mut missing) {
         Ok(function) => function,
-        Err(error) => {
+        Err(Refusal::NoFunction(error)) => {
             mistakes.extend([error]);
-            let item = fallback::unreadable(item);
+            return quote!(#item #mistakes);
+        }
+        Err(Refusal::Unreadable(error)) => {
+            let item = fallback::unreadable(attribute, item, &error);
             return quote!(#item #mistakes);
         }
     };
     check::function(attribute, &function, &mut mistakes);
+    mistakes.extend(missing);
     if mistakes.is_empty() {
         return good(function.role(attribute), &settings, &function);
     }
@@ -308,12 +313,13 @@ fn plain(ident: Ident) -> Pat {
     })
 }
 
-/// A panic at the end, see [`finish`], is to point at the caller of the function. Another ABI has no way to pass the place on.
+/// A panic at the end, see [`finish`], is to point at the caller of the function. Another ABI has no way to pass the place on, and a
+/// `main` that has a `self`, but no `impl` around, must not.
 fn track_caller(function: &Function) -> TokenStream {
     let has_it = function
         .attribute(|path| path.is_ident("track_caller"))
         .is_some();
-    if has_it || function.sig.abi.is_some() {
+    if has_it || function.sig.abi.is_some() || function.sig.ident == "main" {
         TokenStream::new()
     } else {
         quote!(#[track_caller])

@@ -3,9 +3,9 @@
 //! Everything the user wrote comes back, in a form that compiles if the mistake is taken away: the rest of the file still type
 //! checks, an editor still completes, and no second error hides the first. It writes no messages.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
-use syn::{Safety, Signature, Token};
+use syn::{Error, Safety, Signature, Token};
 
 use crate::args::Settings;
 use crate::expand;
@@ -43,14 +43,22 @@ pub(crate) fn function(
     }
 }
 
-/// What could not be read comes back as it is; a `main` inside of a block, since at the top the compiler would complain about
-/// its `async` as well.
-pub(crate) fn unreadable(item: TokenStream) -> TokenStream {
+/// A function whose signature could not be read comes back as it is, without a word: if the compiler cannot read it either, it
+/// has said so before, and better. If it can, since it is of a later edition, the function would silently start no loop; against that
+/// there is a lint, which the compiler only comes to when there are no errors.
+///
+/// A `main` goes inside of a block, since at the top the compiler would complain about its `async` as well.
+pub(crate) fn unreadable(attribute: Attribute, item: TokenStream, error: &Error) -> TokenStream {
     let words: Vec<String> = item
         .clone()
         .into_iter()
         .map(|token| token.to_string())
         .collect();
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(body)) = tokens.last_mut() {
+        *body = with_lint(attribute, body, error);
+    }
+    let item: TokenStream = tokens.into_iter().collect();
     if !words.windows(2).any(|pair| pair == ["fn", "main"]) {
         return item;
     }
@@ -61,6 +69,25 @@ pub(crate) fn unreadable(item: TokenStream) -> TokenStream {
             #item
         };
     }
+}
+
+/// The body, behind a statement that the compiler refuses.
+fn with_lint(attribute: Attribute, body: &Group, error: &Error) -> Group {
+    let written = attribute.written();
+    let remedy = format!("`{written}` cannot read this signature: {error}");
+    let name = Ident::new("unreadable_signature", error.span());
+    let mut longer = Group::new(
+        Delimiter::Brace,
+        quote! {
+            #[must_use = #remedy]
+            const fn #name() -> bool { true }
+            #[deny(unused_must_use)]
+            { #name(); }
+            #body
+        },
+    );
+    longer.set_span(body.span());
+    longer
 }
 
 /// The function with our attribute below the one that makes cases of it, which is where it should have been.
@@ -92,9 +119,9 @@ fn repaired(role: Role, mut function: Function) -> Function {
     function
 }
 
-fn in_unsafe_block(keyword: Token![unsafe], body: &proc_macro2::Group) -> proc_macro2::Group {
+fn in_unsafe_block(keyword: Token![unsafe], body: &Group) -> Group {
     let allow = quote!(#[allow(unused_unsafe)]);
-    proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote!(#allow #keyword #body))
+    Group::new(Delimiter::Brace, quote!(#allow #keyword #body))
 }
 
 fn is_generic(sig: &Signature) -> bool {

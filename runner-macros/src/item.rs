@@ -4,10 +4,10 @@
 //! complains about it, and its length costs nothing. Nothing here judges what was written.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, TokenStreamExt as _};
+use quote::{ToTokens, TokenStreamExt as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility};
+use syn::{Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility, token};
 
 use crate::options;
 
@@ -35,30 +35,51 @@ pub(crate) enum Role {
     Test,
 }
 
+/// Why no function could be read.
+pub(crate) enum Refusal {
+    /// It is something else, in words for the user.
+    NoFunction(Error),
+    /// What stands before the body is beyond the parser. The compiler, which came first, has most likely complained already.
+    Unreadable(Error),
+}
+
 impl Function {
-    /// Reads a function, or says why this is none.
-    pub(crate) fn parse(item: TokenStream, attribute: options::Attribute) -> syn::Result<Function> {
+    /// Reads a function, with a body if that is all it lacks, or says why this is none.
+    pub(crate) fn parse(
+        item: TokenStream,
+        attribute: options::Attribute,
+        mistakes: &mut Vec<Error>,
+    ) -> Result<Function, Refusal> {
         let mut head: Vec<TokenTree> = item.into_iter().collect();
-        let end = head.last().map_or_else(Span::call_site, TokenTree::span);
-        match head.pop().and_then(into_body) {
-            Some(body) if is_function(&head) => {
-                let (attrs, vis, sig) = read_head.parse2(head.into_iter().collect())?;
-                Ok(Function {
-                    attrs,
-                    vis,
-                    sig,
-                    body,
-                })
+        let last = head.pop();
+        if !is_function(&head) {
+            head.extend(last.filter(|_| head.is_empty()));
+            return Err(Refusal::NoFunction(no_function(&head, attribute)));
+        }
+        let end = last.as_ref().map_or_else(Span::call_site, TokenTree::span);
+        let has_semicolon = matches!(&last, Some(TokenTree::Punct(it)) if it.as_char() == ';');
+        let body = match last.and_then(into_body) {
+            Some(body) => body,
+            None => {
+                let written = attribute.written();
+                let remedy = format!("`{written}` needs a function with a body; add `{{ .. }}`");
+                let error = Error::new(end, remedy);
+                if !has_semicolon {
+                    return Err(Refusal::NoFunction(error));
+                }
+                mistakes.push(error);
+                // Outside of a trait the compiler would miss it as well.
+                Group::new(Delimiter::Brace, quote!(loop {}))
             }
-            Some(_) => Err(no_function(&head, attribute)),
-            None if is_function(&head) => {
-                let remedy = format!(
-                    "`{}` needs a function with a body; add `{{ .. }}`",
-                    attribute.written()
-                );
-                Err(Error::new(end, remedy))
-            }
-            None => Err(no_function(&head, attribute)),
+        };
+        match read_head.parse2(head.into_iter().collect()) {
+            Ok((attrs, vis, sig)) => Ok(Function {
+                attrs,
+                vis,
+                sig,
+                body,
+            }),
+            Err(error) => Err(Refusal::Unreadable(error)),
         }
     }
 
@@ -182,6 +203,11 @@ fn is_function(head: &[TokenTree]) -> bool {
     let counts = |input: ParseStream<'_>| {
         let _attrs = input.call(Attribute::parse_outer)?;
         let _vis: Visibility = input.parse()?;
+        // A `pub(..)` that is none.
+        let _: Option<Group> = input
+            .peek(token::Paren)
+            .then(|| input.parse())
+            .transpose()?;
         while !input.peek(Token![fn]) && (is_qualifier(input) || input.peek(LitStr)) {
             let _: TokenTree = input.parse()?;
         }

@@ -430,12 +430,38 @@ fn every_wrong_function_has_a_message() {
             "macro_rules! m { () => { fn f() {} } }",
             &["not on `macro_rules`"],
         ),
-        ("pub const unsafe extern \"C\" fn go();", &["with a body"]),
+        (
+            "pub const unsafe extern \"C\" fn go();",
+            &["remove `const`", "missing `async`", "with a body"],
+        ),
+        ("async fn main();", &["needs a function with a body"]),
+        ("async fn go()", &["needs a function with a body"]),
         ("async fn go();", &["needs a function with a body"]),
         ("", &["goes on an `async fn`"]),
     ];
     for (item, expected) in cases {
         assert_messages(main(TokenStream::new(), tokens(item)), expected, item);
+    }
+}
+
+/// The compiler reads it before, and has complained already; if not, it comes to a lint that is refused.
+#[test]
+fn an_unreadable_signature_comes_back_without_a_message_but_with_a_lint() {
+    for item in [
+        "async fn go(verbose) { x }",
+        "pub(everyone) async fn go() { x }",
+        "async fn { x }",
+        "async gen fn go() { x }",
+        "async async fn go() { x }",
+        "async fn go() => u8 { x }",
+    ] {
+        let expansion = main(TokenStream::new(), tokens(item));
+        assert_messages(expansion, &[], item);
+        let expanded = expanded_main("", item);
+        let end = normalized("#[deny(unused_must_use)] { unreadable_signature(); } { x }") + "}";
+        assert!(expanded.ends_with(&end), "{expanded}");
+        assert!(expanded.contains("cannotreadthissignature:"));
+        assert_messages(main(tokens("debgu"), tokens(item)), &["debgu"], item);
     }
 }
 
