@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -44,6 +44,31 @@ fn each_accepted_signature_is_free_of_clippys_warnings() {
     cargo(&folder, &["clippy", "--all-targets"]);
 }
 
+/// The compiler would name neither the table nor the option.
+#[test]
+fn a_crate_that_is_not_named_gets_one_message_at_each_attribute() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("missing");
+    fs::create_dir_all(&folder).unwrap();
+    let case = Path::new(ROOT).join("tests/ui/missing/crate_missing.rs");
+    let reexporting = Path::new(ROOT).join("tests/crates/reexporting");
+    let manifest = format!(
+        "[package]\nname = \"missing\"\nedition = \"2024\"\nautobins = false\n[workspace]\n\
+         [workspace.package]\nversion = \"0.0.0\"\npublish = false\n\
+         [dependencies]\nreexporting = {{ path = {reexporting:?} }}\n\
+         [[bin]]\nname = \"missing\"\npath = {case:?}\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    share_lock_file(&folder);
+    let output = run_cargo(&folder, &["check", "--bins"]);
+    let text = text_of(&output).replace(&format!("{ROOT}/"), "");
+    assert!(!output.status.success(), "{text}");
+    let expected = fs::read_to_string(case.with_extension("stderr")).unwrap();
+    let errors = |text: &str| text.matches("error").count();
+    assert!(text.contains(&expected), "{text}");
+    // The one that is not the compiler's: `error: could not compile`.
+    assert_eq!(errors(&text), errors(&expected) + 2, "{text}");
+}
+
 /// Cargo finds the versions there that this test was built with, and so needs no network.
 fn share_lock_file(folder: &Path) {
     fs::copy(
@@ -53,21 +78,29 @@ fn share_lock_file(folder: &Path) {
     .unwrap();
 }
 
-/// Runs cargo to its end, and returns all that was printed.
+/// Runs cargo to its success, and returns all that was printed.
 #[track_caller]
 fn cargo(folder: &Path, arguments: &[&str]) -> String {
+    let output = run_cargo(folder, arguments);
+    let text = text_of(&output);
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn run_cargo(folder: &Path, arguments: &[&str]) -> Output {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    Command::new(cargo)
         .args(arguments)
         .args(["--offline", "--target-dir"])
         .arg(target)
         .current_dir(folder)
         .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    text.into_owned()
+        .unwrap()
+}
+
+fn text_of(output: &Output) -> String {
+    (String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout)).into_owned()
 }
 
 /// The number of `#[.. ::test]` functions, so that a test which silently vanishes is missed.

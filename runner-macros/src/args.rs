@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) crate_path: Option<Path>,
     /// The crate's name otherwise.
     pub(crate) crate_name: String,
+    /// Whether nothing of that name can be found, so that the expansion must not use it.
+    pub(crate) is_crate_missing: bool,
     /// The builder's calls, in source order.
     pub(crate) setters: Vec<Setter>,
 }

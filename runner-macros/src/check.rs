@@ -13,6 +13,7 @@ use syn::{Error, Expr, ExprLit, FnArg, Lit, LitBool, LitStr, Path, Safety};
 use crate::args::{Arg, Args, Setter, Settings, Value};
 use crate::duration;
 use crate::item::{self, Function, Role};
+use crate::linked;
 use crate::manifest;
 use crate::options::{self, Attribute, Spec, Wants};
 
@@ -67,6 +68,14 @@ pub(crate) fn options(attribute: Attribute, args: Args, mistakes: &mut Mistakes)
             continue;
         }
         set(spec, arg, &mut settings, mistakes);
+    }
+    if !seen.contains("crate") && linked::is_certainly_missing(&settings.crate_name) {
+        settings.is_crate_missing = true;
+        let name = &settings.crate_name;
+        mistakes.at(
+            Span::call_site(),
+            format!("cannot find the crate `{name}`; add it to `[dependencies]`, or say where it is: `crate = path::to::asyncio`"),
+        );
     }
     settings
 }

@@ -183,6 +183,23 @@ fn harness_output(output: &ReturnType) -> ReturnType {
 
 fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     let krate = crate_path(settings);
+    let setters = setters(settings);
+    around_block(function, |block| {
+        finish(
+            settings,
+            &function.sig.output,
+            &quote!(#krate::private::function(#krate::private::runner() #setters, #block)),
+        )
+    })
+}
+
+/// A function that could not start its block, but has it checked.
+pub(crate) fn unstarted(function: &Function) -> TokenStream {
+    around_block(function, |block| quote!({ let _ = #block; loop {} }))
+}
+
+/// The function without its `async`, around what `run` makes of the block with its body.
+fn around_block(function: &Function, run: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
     let Function {
         attrs,
         vis,
@@ -204,18 +221,11 @@ fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
         // With attributes they are not, and nowhere else may they have any.
         Body::Kept(attrs, body) => (attrs, body.into_token_stream()),
     };
-    let setters = setters(settings);
-    let finish = finish(
-        settings,
-        &sig.output,
-        &quote! {
-            #krate::private::function(#krate::private::runner() #setters, async move { #pinned #(#bindings)* #tail })
-        },
-    );
+    let result = run(&quote!(async move { #pinned #(#bindings)* #tail }));
     let result = if is_never(&sig.output) {
-        quote!(match #finish {})
+        quote!(match #result {})
     } else {
-        finish
+        result
     };
     quote! {
         #(#attrs)*

@@ -18,6 +18,9 @@ pub(crate) fn function(
     settings: &Settings,
     function: Function,
 ) -> TokenStream {
+    if settings.is_crate_missing {
+        return without_crate(function.role(attribute), function);
+    }
     if attribute == Attribute::Test && function.attribute(item::is_case_generator).is_some() {
         return in_right_order(settings, function);
     }
@@ -34,6 +37,7 @@ pub(crate) fn function(
             let settings = Settings {
                 crate_path: settings.crate_path.clone(),
                 crate_name: settings.crate_name.clone(),
+                is_crate_missing: false,
                 setters: Vec::new(),
             };
             let function = expand::good(Role::Function, &settings, &function);
@@ -99,6 +103,17 @@ fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
         ..function.clone()
     };
     quote!(#(#attrs)* #[#krate::test] #bare)
+}
+
+/// The function without anything that this crate would have to be found for.
+fn without_crate(role: Role, function: Function) -> TokenStream {
+    let function = repaired(role, function);
+    match role {
+        Role::Entry => unstarted(function),
+        // Not called by anybody, but checked.
+        Role::Test => quote!(#[allow(dead_code)] #function),
+        Role::Function => expand::unstarted(&function),
+    }
 }
 
 /// Without the words that cannot stay, and with the one that is missing.

@@ -7,7 +7,9 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility, token};
+use syn::{
+    Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility, parse_quote, token,
+};
 
 use crate::options;
 
@@ -53,34 +55,34 @@ impl Function {
         let mut head: Vec<TokenTree> = item.into_iter().collect();
         let last = head.pop();
         if !is_function(&head) {
-            head.extend(last.filter(|_| head.is_empty()));
             return Err(Refusal::NoFunction(no_function(&head, attribute)));
         }
         let end = last.as_ref().map_or_else(Span::call_site, TokenTree::span);
-        let has_semicolon = matches!(&last, Some(TokenTree::Punct(it)) if it.as_char() == ';');
-        let body = match last.and_then(into_body) {
-            Some(body) => body,
-            None => {
-                let written = attribute.written();
-                let remedy = format!("`{written}` needs a function with a body; add `{{ .. }}`");
-                let error = Error::new(end, remedy);
-                if !has_semicolon {
-                    return Err(Refusal::NoFunction(error));
-                }
-                mistakes.push(error);
-                // Outside of a trait the compiler would miss it as well.
-                Group::new(Delimiter::Brace, quote!(loop {}))
+        let has_semicolon = last.as_ref().is_some_and(is_semicolon);
+        let body = last.and_then(into_body);
+        if body.is_none() {
+            let written = attribute.written();
+            let remedy = format!("`{written}` needs a function with a body; add `{{ .. }}`");
+            let error = Error::new(end, remedy);
+            if !has_semicolon {
+                return Err(Refusal::NoFunction(error));
             }
-        };
-        match read_head.parse2(head.into_iter().collect()) {
-            Ok((attrs, vis, sig)) => Ok(Function {
-                attrs,
-                vis,
-                sig,
-                body,
-            }),
-            Err(error) => Err(Refusal::Unreadable(error)),
+            mistakes.push(error);
         }
+        let (mut attrs, vis, sig) = read_head
+            .parse2(head.into_iter().collect())
+            .map_err(Refusal::Unreadable)?;
+        let body = body.unwrap_or_else(|| {
+            // Outside of a trait the compiler would miss it as well.
+            attrs.push(parse_quote!(#[allow(unused_variables)]));
+            Group::new(Delimiter::Brace, quote!(loop {}))
+        });
+        Ok(Function {
+            attrs,
+            vis,
+            sig,
+            body,
+        })
     }
 
     /// What `attribute` makes of this function.
@@ -190,6 +192,10 @@ fn into_body(token: TokenTree) -> Option<Group> {
         Delimiter::None => only_token(group.stream()).and_then(into_body),
         Delimiter::Parenthesis | Delimiter::Bracket => None,
     }
+}
+
+fn is_semicolon(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';')
 }
 
 fn only_token(tokens: TokenStream) -> Option<TokenTree> {
