@@ -44,6 +44,45 @@ fn each_accepted_signature_is_free_of_clippys_warnings() {
     cargo(&folder, &["clippy", "--all-targets"]);
 }
 
+/// What `cargo nextest` does: it asks a program for its tests, and starts it again for each of them.
+#[test]
+fn each_test_passes_or_fails_alone_in_a_process_of_its_own() {
+    let crates = Path::new(ROOT).join("tests/crates");
+    share_lock_file(&crates);
+    let build = "test --no-run --lib --message-format=json -p one_process_each";
+    let built = cargo(&crates, &build.split(' ').collect::<Vec<_>>());
+    let program = built
+        .split("\"executable\":\"")
+        .skip(1)
+        .find_map(|rest| rest.split('"').next())
+        .expect("a program");
+    let run = |arguments: &[&str]| Command::new(program).args(arguments).output().unwrap();
+    let list = run(&["--list", "--format", "terse"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    let tests: Vec<&str> = list
+        .lines()
+        .map(|line| line.strip_suffix(": test").expect("a test"))
+        .collect();
+    assert_eq!(tests.len(), tests_below(&crates.join("one_process_each")));
+    let ignored = run(&["--list", "--format", "terse", "--ignored"]);
+    assert!(ignored.status.success() && ignored.stdout.is_empty());
+    for test in &tests {
+        let output = run(&["--exact", test, "--nocapture"]);
+        let text = text_of(&output);
+        assert!(output.status.success(), "{test}: {text}");
+        assert!(text.contains("1 passed; 0 failed"), "{test}: {text}");
+    }
+    let failing = tests.iter().find(|test| test.contains("fails_if")).unwrap();
+    let output = Command::new(program)
+        .args(["--exact", failing, "--nocapture"])
+        .env("FAIL", "1")
+        .output()
+        .unwrap();
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    assert!(text.contains("told to"), "{text}");
+}
+
 /// The compiler would name neither the table nor the option.
 #[test]
 fn a_crate_that_is_not_named_gets_one_message_at_each_attribute() {

@@ -146,7 +146,7 @@ fn list(attribute: Attribute) -> String {
 /// Adds one option to the settings, or says what is wrong with its value.
 fn set(spec: &Spec, arg: &Arg, settings: &mut Settings, mistakes: &mut Mistakes) {
     let value = match (&arg.value, spec.wants) {
-        (Value::Broken, _) => return,
+        (Value::Broken(error), _) => return mistakes.extend([error.clone()]),
         (Value::Absent, Wants::Flag) => LitBool::new(true, arg.name.span()).into_token_stream(),
         (Value::Absent, wants) => {
             let remedy = format!(

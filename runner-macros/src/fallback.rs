@@ -5,7 +5,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
-use syn::{Error, Safety, Signature, Token};
+use syn::{Error, FnArg, Path, Safety, Signature, Token};
 
 use crate::args::Settings;
 use crate::expand;
@@ -22,7 +22,10 @@ pub(crate) fn function(
         return without_crate(function.role(attribute), function);
     }
     if attribute == Attribute::Test && function.attribute(item::is_case_generator).is_some() {
-        return in_right_order(settings, function);
+        return match without_helpers(function) {
+            Ok(function) => self::function(attribute, settings, function),
+            Err(function) => in_right_order(settings, *function),
+        };
     }
     if function.attribute(item::is_starter).is_some() {
         // The other attribute makes of it what this one would have made.
@@ -94,6 +97,9 @@ fn with_lint(attribute: Attribute, body: &Group, error: &Error) -> Group {
     longer
 }
 
+/// What our attribute is given where it was moved to. If it finds itself above again, nobody knows the one that makes cases.
+pub(crate) const MOVED: &str = "@moved";
+
 /// The function with our attribute below the one that makes cases of it, which is where it should have been.
 fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
     let krate = expand::crate_path(settings);
@@ -102,7 +108,24 @@ fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
         attrs: Vec::new(),
         ..function.clone()
     };
-    quote!(#(#attrs)* #[#krate::test] #bare)
+    let moved: TokenStream = MOVED.parse().unwrap_or_default();
+    quote!(#(#attrs)* #[#krate::test(#moved)] #bare)
+}
+
+/// The function without the helpers of an attribute that is not there, or all of it if it is.
+fn without_helpers(mut function: Function) -> Result<Function, Box<Function>> {
+    let makes_cases = |path: &Path| item::is_case_generator(path) && !item::is_case_helper(path);
+    if function.attribute(makes_cases).is_some() {
+        return Err(Box::new(function));
+    }
+    let is_kept = |attribute: &syn::Attribute| !item::is_case_helper(attribute.path());
+    function.attrs.retain(is_kept);
+    for input in &mut function.sig.inputs {
+        if let FnArg::Typed(typed) = input {
+            typed.attrs.retain(is_kept);
+        }
+    }
+    Ok(function)
 }
 
 /// The function without anything that this crate would have to be found for.

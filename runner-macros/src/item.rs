@@ -168,6 +168,13 @@ pub(crate) fn is_case_generator(path: &Path) -> bool {
         .is_some_and(|last| NAMES.iter().any(|name| last.ident == name))
 }
 
+/// Whether this attribute belongs to one that makes several tests, and means nothing without it.
+pub(crate) fn is_case_helper(path: &Path) -> bool {
+    ["case", "cases", "values"]
+        .iter()
+        .any(|name| path.is_ident(name))
+}
+
 fn read_head(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Visibility, Signature)> {
     let attrs = input.call(Attribute::parse_outer)?;
     Ok((attrs, input.parse()?, input.parse()?))

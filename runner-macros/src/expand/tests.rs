@@ -284,10 +284,9 @@ fn every_wrong_option_has_a_message() {
         ("crate = a, crate = b", &["`crate` is set twice"]),
         ("\"debug\"", &["expected the name of an option"]),
         ("debug(true)", &["expected `debug` or `debug = value`"]),
-        (
-            "a::b",
-            &["expected `a` or `a = value`", "unknown option `a`"],
-        ),
+        ("a::b", &["unknown option `a`"]),
+        ("with_proactor(capacity(8))", &["write `loop_factory = ..`"]),
+        ("debug(true), debug", &["expected `debug`", "set twice"]),
         ("debug = true terminate", &["expected `,`"]),
         ("debug = true; terminate", &["expected `,`"]),
         (
@@ -562,8 +561,20 @@ fn an_item_that_is_no_function_comes_back_unchanged() {
 }
 
 #[test]
+fn a_case_without_a_generator_is_a_function() {
+    let expansion = expanded_test("", "#[case(1)] async fn t(#[case] a: u8) { a }");
+    let expected = normalized("#[allow(dead_code)] #[track_caller] fn t(a: u8)");
+    assert!(expansion.starts_with(&expected), "{expansion}");
+}
+
+#[test]
 fn the_case_generator_still_gets_its_test() {
     let expansion = expanded_test("", "#[test_case(1)] async fn t(a: u8) { a }");
-    let expected = normalized("#[test_case(1)] #[::asyncio::test] async fn t(a: u8) { a }");
+    let expected = normalized("#[test_case(1)] #[::asyncio::test(@moved)] async fn t(a: u8) { a }");
     assert!(expansion.starts_with(&expected), "{expansion}");
+    // The generator is known, and gone when it comes to ours again; or else it is unknown.
+    let case = expanded_test("@moved", "async fn t() { a }");
+    assert_eq!(case, expanded_test("", "async fn t() { a }"));
+    let item = "#[test_case(1)] async fn t(a: u8) { a }";
+    assert_eq!(expanded_test("@moved", item), normalized(item));
 }

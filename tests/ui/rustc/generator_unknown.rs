@@ -1,0 +1,6 @@
+#[asyncio::test]
+#[rstest]
+#[case(1)]
+async fn case(#[case] number: u8) {}
+
+fn main() {}
