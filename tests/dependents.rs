@@ -83,29 +83,37 @@ fn each_test_passes_or_fails_alone_in_a_process_of_its_own() {
     assert!(text.contains("told to"), "{text}");
 }
 
-/// The compiler would name neither the table nor the option.
+/// Mistakes that take a package which does not name the crate, or one that is compiled with its tests.
 #[test]
-fn a_crate_that_is_not_named_gets_one_message_at_each_attribute() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("missing");
+fn each_mistake_of_a_package_has_one_message_on_its_own_token() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elsewhere");
     fs::create_dir_all(&folder).unwrap();
-    let case = Path::new(ROOT).join("tests/ui/missing/crate_missing.rs");
     let reexporting = Path::new(ROOT).join("tests/crates/reexporting");
-    let manifest = format!(
-        "[package]\nname = \"missing\"\nedition = \"2024\"\nautobins = false\n[workspace]\n\
+    let mut manifest = format!(
+        "[package]\nname = \"elsewhere\"\nedition = \"2024\"\nautobins = false\n[workspace]\n\
          [workspace.package]\nversion = \"0.0.0\"\npublish = false\n\
          [dependencies]\nreexporting = {{ path = {reexporting:?} }}\n\
-         [[bin]]\nname = \"missing\"\npath = {case:?}\n"
+         rstest = {{ version = \"0.26\", default-features = false }}\n"
     );
+    let mut cases = files_in(&Path::new(ROOT).join("tests/ui/elsewhere"));
+    cases.retain(|case| case.extension().is_some_and(|it| it == "rs"));
+    for case in &cases {
+        let name = case.file_stem().unwrap();
+        write!(manifest, "[[bin]]\nname = {name:?}\npath = {case:?}\n").unwrap();
+    }
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     share_lock_file(&folder);
-    let output = run_cargo(&folder, &["check", "--bins"]);
-    let text = text_of(&output).replace(&format!("{ROOT}/"), "");
-    assert!(!output.status.success(), "{text}");
-    let expected = fs::read_to_string(case.with_extension("stderr")).unwrap();
-    let errors = |text: &str| text.matches("error").count();
-    assert!(text.contains(&expected), "{text}");
-    // The one that is not the compiler's: `error: could not compile`.
-    assert_eq!(errors(&text), errors(&expected) + 2, "{text}");
+    for case in &cases {
+        let name = case.file_stem().unwrap().to_str().unwrap();
+        let output = run_cargo(&folder, &["check", "--profile", "test", "--bin", name]);
+        let text = text_of(&output).replace(&format!("{ROOT}/"), "");
+        assert!(!output.status.success(), "{text}");
+        let expected = fs::read_to_string(case.with_extension("stderr")).unwrap();
+        let errors = |text: &str| text.matches("error").count();
+        assert!(text.contains(expected.trim_end()), "{text}");
+        // Cargo's own line: `error: could not compile .. due to 2 previous errors`.
+        assert_eq!(errors(&text), errors(&expected) + 2, "{text}");
+    }
 }
 
 /// Cargo finds the versions there that this test was built with, and so needs no network.

@@ -11,6 +11,7 @@ use syn::ext::IdentExt as _;
 use syn::{Error, Expr, ExprLit, FnArg, Lit, LitBool, LitStr, Path, Safety};
 
 use crate::args::{Arg, Args, Setter, Settings, Value};
+use crate::cases;
 use crate::duration;
 use crate::item::{self, Function, Role};
 use crate::linked;
@@ -296,6 +297,12 @@ fn other_attributes(attribute: Attribute, function: &Function, mistakes: &mut Mi
             );
             return function.sig.asyncness.is_some();
         }
+    }
+    if attribute == Attribute::Test && cases::are_below(function) {
+        mistakes.at(
+            Span::call_site(),
+            format!("wrong order: put `{written}` below the last `#[case(..)]`; between two it belongs to the second alone, and the others never run"),
+        );
     }
     if let Some(second) = function.attribute(item::is_starter) {
         let path = spelled(second.path());

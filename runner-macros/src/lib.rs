@@ -4,13 +4,14 @@
 //! Use these attributes through `asyncio`; nothing here is useful without it.
 //!
 //! From the bottom up: `options` lists what can be set, `duration` reads `"250ms"`, `args` and `item` read the two token
-//! streams, `inner` the start of a body, `manifest` finds the crate's name and `linked` the crate, `check` judges what was written,
-//! `fallback` makes the best of a function with mistakes, `expand` writes the result. None of them names `proc_macro`, so all of
-//! them are tested like any other code.
+//! streams, `inner` the start of a body, `manifest` finds the crate's name and `linked` the crate, `cases` knows what `rstest`
+//! writes, `check` judges what was written, `fallback` makes the best of a function with mistakes, `expand` writes the result. None
+//! of them names `proc_macro`, so all of them are tested like any other code.
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod cases;
 mod check;
 mod duration;
 mod expand;

@@ -1,12 +1,6 @@
 //! Bodies that trip over careless expansions: diverging, borrowing, of one line, with closures, with names that rustc watches.
-#![deny(
-    warnings,
-    clippy::all,
-    clippy::pedantic,
-    clippy::semicolon_if_nothing_returned,
-    missing_docs,
-    unused_qualifications
-)]
+#![deny(warnings, clippy::all, clippy::pedantic, missing_docs)]
+#![deny(clippy::semicolon_if_nothing_returned, unused_qualifications)]
 #![forbid(unsafe_code)]
 
 use std::fmt::Debug;

@@ -8,7 +8,7 @@ mod tests {
 
     use asyncio::{sleep, spawn, yield_now};
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_secs(1000);
 
     #[asyncio::test]
     async fn passes() {
@@ -17,7 +17,7 @@ mod tests {
 
     #[asyncio::test(virtual_time, timeout = "2h")]
     async fn sleeps() {
-        sleep(HOUR).await;
+        sleep(LONG).await;
     }
 
     #[asyncio::test(seeds = 3)]
@@ -33,7 +33,7 @@ mod tests {
     #[asyncio::test(timeout = "10ms")]
     #[should_panic(expected = "did not finish")]
     async fn runs_out_of_time() {
-        sleep(HOUR).await;
+        sleep(LONG).await;
     }
 
     #[asyncio::test]
