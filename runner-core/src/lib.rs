@@ -5,6 +5,7 @@
 
 mod error;
 mod large;
+mod logging;
 
 pub mod driver;
 mod exception;
@@ -15,6 +16,7 @@ mod timers;
 mod context;
 mod handle;
 mod signals;
+mod watchdog;
 
 mod task;
 
@@ -45,9 +47,9 @@ pub use cancel::{CatchCancelled, Timeout, catch_cancelled, finally, timeout, tim
 pub use context::{Context, ContextVar, Token, copy_context};
 pub use error::{CancelReason, CancelledError, ContextError, JoinError, RunError, TimeoutError};
 pub use event_loop::{
-    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, RemoteTask, TaskBuilder,
-    TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop, spawn, task,
-    try_event_loop, try_running_loop,
+    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, Metrics, RemoteTask,
+    TaskBuilder, TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop,
+    spawn, task, try_event_loop, try_running_loop,
 };
 pub use exception::{ExceptionContext, TaskInfo};
 pub use executor::{Job, to_thread, to_thread_with};

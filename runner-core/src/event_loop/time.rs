@@ -9,8 +9,10 @@ use std::rc::{Rc, Weak};
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::observe::LateTimers;
 use super::{EventLoop, LoopCore};
 use crate::handle::Handle;
+use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
 use crate::timers::{NEVER, TimerKey};
 
@@ -191,6 +193,9 @@ impl LoopCore {
             return;
         }
         let now = self.nanos(self.now());
+        if self.scheduler.observed.has(Interest::TIMERS) {
+            self.look_how_late(now);
+        }
         loop {
             let expired = self.timers.borrow_mut().pop_expired(now);
             match expired {
@@ -199,6 +204,17 @@ impl LoopCore {
                 None => break,
             }
         }
+    }
+
+    /// Tells of what is too late.
+    #[inline(never)]
+    fn look_how_late(&self, now: u64) {
+        let limit = self.slow_callback_duration.get();
+        let mut late = LateTimers::new(limit);
+        self.timers.borrow().for_each_overdue(now, |deadline| {
+            late.add(Duration::from_nanos(now - deadline));
+        });
+        self.note_late_timers(&late);
     }
 
     /// A run that never becomes idle should not miss what became due before it.
