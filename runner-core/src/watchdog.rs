@@ -16,6 +16,7 @@
 mod beat;
 mod thread_state;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,31 +42,46 @@ const PERIOD_IN_BLOCK: Duration = Duration::from_millis(20);
 /// One loop's watchdog; its thread ends when this is dropped.
 pub(crate) struct Watchdog {
     limit: Duration,
-    leash: Arc<Leash>,
+    shared: Arc<Shared>,
 }
 
-/// Ends the thread.
-#[derive(Default)]
-struct Leash {
+/// What the thread shares with the loop's.
+struct Shared {
     is_let_go: Mutex<bool>,
+    /// It was let go.
     changed: Condvar,
+    watch: Mutex<Watch>,
+    /// A block was reported that is not said to be over.
+    owes_an_end: AtomicBool,
 }
 
-impl Leash {
-    /// No user code runs under the lock, so a poisoned one is still whole.
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_let_go
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+/// No user code runs under the locks, so a poisoned one is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Looks until it is let go.
+    fn run(&self) {
+        loop {
+            let period = lock(&self.watch).period();
+            let waited =
+                self.changed
+                    .wait_timeout_while(lock(&self.is_let_go), period, |is_let_go| !*is_let_go);
+            if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+                return;
+            }
+            self.look();
+        }
     }
 
-    /// Waits; `false` when the watchdog is to end.
-    fn wait(&self, period: Duration) -> bool {
-        let waited = self
-            .changed
-            .wait_timeout_while(self.lock(), period, |is_let_go| !*is_let_go);
-        let (is_let_go, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !*is_let_go
+    fn look(&self) {
+        let mut watch = lock(&self.watch);
+        if let Some(text) = watch.look(Instant::now()) {
+            say(Level::Warning, format_args!("{text}"));
+        }
+        let owes_an_end = watch.blocked_by.is_some();
+        self.owes_an_end.store(owes_an_end, Ordering::Relaxed);
     }
 }
 
@@ -76,18 +92,17 @@ impl Watchdog {
     ///
     /// When the thread cannot be started.
     pub(crate) fn start(beat: Arc<Beat>, limit: Duration) -> std::io::Result<Watchdog> {
-        let leash = Arc::<Leash>::default();
-        let held = leash.clone();
-        let watch = move || {
-            let mut watch = Watch::new(&beat, limit);
-            while held.wait(watch.period()) {
-                watch.look();
-            }
-        };
+        let shared = Arc::new(Shared {
+            is_let_go: Mutex::new(false),
+            changed: Condvar::new(),
+            watch: Mutex::new(Watch::new(beat, limit)),
+            owes_an_end: AtomicBool::new(false),
+        });
+        let held = shared.clone();
         thread::Builder::new()
-            .name("asyncio-watchdog".to_owned())
-            .spawn(watch)?;
-        Ok(Watchdog { limit, leash })
+            .name("loop-watchdog".to_owned())
+            .spawn(move || held.run())?;
+        Ok(Watchdog { limit, shared })
     }
 
     /// Returns from which time on a loop counts as blocked.
@@ -97,16 +112,19 @@ impl Watchdog {
 }
 
 impl Drop for Watchdog {
-    /// The thread is not joined: it may be writing to a terminal that was stopped.
+    /// The thread is not waited for. What is still to be said of a block is said here: the program may end now.
     fn drop(&mut self) {
-        *self.leash.lock() = true;
-        self.leash.changed.notify_all();
+        *lock(&self.shared.is_let_go) = true;
+        self.shared.changed.notify_all();
+        if self.shared.owes_an_end.load(Ordering::Relaxed) {
+            self.shared.look();
+        }
     }
 }
 
 /// What the thread knows.
-struct Watch<'a> {
-    beat: &'a Beat,
+struct Watch {
+    beat: Arc<Beat>,
     limit: Duration,
     /// What the last look saw, and since when it has been the same.
     word: Word,
@@ -118,13 +136,13 @@ struct Watch<'a> {
     blocked_by: Option<Step>,
 }
 
-impl<'a> Watch<'a> {
-    fn new(beat: &'a Beat, limit: Duration) -> Watch<'a> {
+impl Watch {
+    fn new(beat: Arc<Beat>, limit: Duration) -> Watch {
         let now = Instant::now();
         Watch {
+            word: beat.word(),
             beat,
             limit,
-            word: beat.word(),
             since: now,
             last_look: now,
             cpu_time: None,
@@ -140,46 +158,46 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn look(&mut self) {
-        let now = Instant::now();
+    /// Looks, and returns what there is to say.
+    fn look(&mut self, now: Instant) -> Option<String> {
         let was_held_up = now - self.last_look > 2 * self.period() + SHORTEST_PERIOD;
         self.last_look = now;
         let word = self.beat.word();
+        let length = now - self.since;
         if word != self.word {
-            self.say_that_it_is_over(now);
-            (self.word, self.since) = (word, now);
-            self.cpu_time = None;
-        } else if self.blocked_by.is_some() || word.is_idle() {
-            // Told already, or nothing to tell.
-        } else if was_held_up {
+            (self.word, self.since, self.cpu_time) = (word, now, None);
+            let step = self.blocked_by.take()?;
+            let seconds = length.as_secs_f64();
+            return Some(format!(
+                "The event loop was blocked for {seconds:.1} seconds by {step}"
+            ));
+        }
+        if self.blocked_by.is_some() || word.is_idle() {
+            return None;
+        }
+        if was_held_up {
             (self.since, self.cpu_time) = (now, None);
-        } else if now - self.since >= self.limit {
-            self.say_that_it_is_blocked(now);
-        } else if self.cpu_time.is_none() {
+            return None;
+        }
+        if length >= self.limit {
+            return Some(self.describe_block(length));
+        }
+        if self.cpu_time.is_none() {
             self.cpu_time = self.beat.thread().cpu_time();
         }
+        None
     }
 
-    fn say_that_it_is_blocked(&mut self, now: Instant) {
+    fn describe_block(&mut self, length: Duration) -> String {
         let step = self.beat.step();
-        let seconds = (now - self.since).as_secs_f64();
         let state = self.beat.thread().state(self.cpu_time.as_ref());
-        say(
-            Level::Warning,
-            format_args!(
-                "The event loop has been blocked for {seconds:.1} seconds by {step}{state}"
-            ),
-        );
+        let seconds = length.as_secs_f64();
+        let text =
+            format!("The event loop has been blocked for {seconds:.1} seconds by {step}{state}");
         self.blocked_by = Some(step);
-    }
-
-    fn say_that_it_is_over(&mut self, now: Instant) {
-        if let Some(step) = self.blocked_by.take() {
-            let seconds = (now - self.since).as_secs_f64();
-            say(
-                Level::Warning,
-                format_args!("The event loop was blocked for {seconds:.1} seconds by {step}"),
-            );
-        }
+        text
     }
 }
+
+#[cfg(test)]
+mod tests;
