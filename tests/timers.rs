@@ -537,3 +537,41 @@ fn tiny_sleeps_do_not_spin() {
         .unwrap();
     assert!(turns.get() <= 20, "{} polls", turns.get());
 }
+
+/// The timer of the first loop goes with it, whether that is still held or not, and is not taken for one that has fired.
+#[test]
+fn a_sleep_that_outlives_its_loop_goes_on_in_the_next_one() {
+    for is_held in [true, false] {
+        let mut outliving = pin!(asyncio::sleep(HOUR));
+        let first = virtual_loop();
+        first
+            .run_until_complete(async {
+                poll_fn(|cx| {
+                    assert!(outliving.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+            })
+            .unwrap();
+        first.close().unwrap();
+        let held = is_held.then(|| first.clone());
+        drop(first);
+        let second = virtual_loop();
+        second
+            .run_until_complete(async {
+                // Has the place that the other one had in its loop.
+                let other = asyncio::spawn(asyncio::sleep(2 * HOUR));
+                asyncio::yield_now().await;
+                let began = asyncio::running_loop().time();
+                outliving.await;
+                let taken = asyncio::running_loop().time() - began;
+                assert!(taken > HOUR - 60 * SECOND, "{taken:?}");
+                other.await.unwrap();
+                let taken = asyncio::running_loop().time() - began;
+                assert!(taken >= 2 * HOUR - 60 * SECOND, "{taken:?}");
+            })
+            .unwrap();
+        second.close().unwrap();
+        drop(held);
+    }
+}

@@ -286,6 +286,8 @@ impl Timeout {
             None => {
                 let event_loop = super::running_loop();
                 self.core = Some(Rc::downgrade(event_loop.core()));
+                // The loop in which it was armed is gone, and its timers with it.
+                self.armed.set(None);
                 event_loop.core
             }
         };
@@ -304,7 +306,15 @@ impl Timeout {
             _ => drop(timers),
         }
         // Not armed: not yet, or it has fired.
-        if self.armed.take().is_some() || core.now() >= deadline {
+        if self.armed.take().is_some() {
+            if core.is_closed() {
+                // It has not fired: it went with its loop. The one that runs now is another.
+                self.core = None;
+                return self.poll(cx);
+            }
+            return Poll::Ready(());
+        }
+        if core.now() >= deadline {
             return Poll::Ready(());
         }
         let key = core.insert_timer(
