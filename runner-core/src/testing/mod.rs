@@ -147,6 +147,7 @@ impl TestOptions {
 /// # Panics
 ///
 /// With the test's panic, when it takes too long, and when it leaves tasks behind that it must not leave.
+#[track_caller]
 pub(crate) fn test<T>(mut options: TestOptions, body: Body<'_, T>) -> Result<T, RunError> {
     run_once(&mut options, body, 0)
 }
@@ -190,6 +191,7 @@ fn run_seed<T>(
     output.expect("an expansion runs its test (a bug of this crate)")
 }
 
+#[track_caller]
 fn run_once<T>(options: &mut TestOptions, body: Body<'_, T>, seed: u64) -> Result<T, RunError> {
     let runner = options.runner(seed);
     let output = match options.timeout {
