@@ -37,12 +37,14 @@ impl LoopCore {
     #[inline(never)]
     pub(super) fn run_observed(&self, entry: Ready) {
         if self.scheduler.observed.has(Interest::WATCHED) {
-            match &entry {
-                Ready::Task(runnable) => {
-                    let cell = runnable.metadata();
-                    self.beat().poll(cell.id(), cell.location());
+            if let Some(beat) = self.beat.get() {
+                match &entry {
+                    Ready::Task(runnable) => {
+                        let cell = runnable.metadata();
+                        beat.poll(cell.id(), cell.location());
+                    }
+                    Ready::Callback(handle) => beat.call(handle.location()),
                 }
-                Ready::Callback(handle) => self.beat().call(handle.location()),
             }
         }
         if self.scheduler.observed.has(Interest::DEBUG) {
@@ -52,7 +54,8 @@ impl LoopCore {
         }
     }
 
-    /// With a stopwatch.
+    /// With a stopwatch. Not part of the caller, which then needs hardly a stack frame for those who only watch.
+    #[inline(never)]
     fn run_timed(&self, entry: Ready) {
         let (subject, callback) = match &entry {
             Ready::Task(runnable) => (Subject::Task(runnable.metadata().info()), None),

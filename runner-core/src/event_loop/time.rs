@@ -299,9 +299,14 @@ impl Timeout {
         };
         let mut timers = core.timers.borrow_mut();
         match self.armed.get().and_then(|key| timers.get_mut(key)) {
-            Some(TimerEntry::Wake(waker)) => {
+            Some(TimerEntry::Wake(waker)) if core.running.get() => {
                 waker.clone_from(cx.waker());
                 return Poll::Pending;
+            }
+            Some(TimerEntry::Wake(waker)) => {
+                waker.clone_from(cx.waker());
+                drop(timers);
+                return self.poll_elsewhere(&core, cx);
             }
             _ => drop(timers),
         }
@@ -324,6 +329,22 @@ impl Timeout {
         );
         self.armed.set(Some(key));
         Poll::Pending
+    }
+}
+
+impl Timeout {
+    /// Polled while its loop is not run. If another one is, it moves there: the first may never be run again.
+    #[cold]
+    fn poll_elsewhere(&mut self, core: &Rc<LoopCore>, cx: &mut Cx<'_>) -> Poll<()> {
+        let is_elsewhere = super::try_running_loop().is_some_and(|it| !Rc::ptr_eq(it.core(), core));
+        if !is_elsewhere {
+            return Poll::Pending;
+        }
+        let timer = self.armed.take();
+        let timer = timer.and_then(|key| core.timers.borrow_mut().remove(key));
+        drop(timer);
+        self.core = None;
+        self.poll(cx)
     }
 }
 

@@ -142,6 +142,7 @@ impl LoopCore {
         Ok(())
     }
 
+    #[inline(always)]
     pub(super) fn run_entry(&self, entry: Ready) {
         match entry {
             Ready::Task(runnable) => {

@@ -32,6 +32,8 @@ fn work() -> Result<(), Box<dyn Error>> {
         .build()?;
     event_loop.run_until_complete(async { drop(asyncio::spawn(async { panic!("unseen") })) })?;
     event_loop.run_until_complete(asyncio::sleep(Duration::from_millis(1)))?;
+    let found = event_loop.run_until_complete(asyncio::net::lookup_host("localhost:80"))??;
+    drop(found);
     event_loop.close()?;
     Ok(())
 }
@@ -61,7 +63,9 @@ fn messages_reach_the_logger_once_there_is_one() {
     log::set_max_level(log::LevelFilter::Debug);
     work().unwrap();
     assert_eq!(count("ERROR Task exception was never retrieved"), 1);
-    assert_eq!(count("WARN Executing <Task"), 4);
+    assert!(count("WARN Executing <Task") >= 4);
+    assert_eq!(count("DEBUG Get address info localhost:80"), 1);
+    assert_eq!(count("INFO Getting address info localhost:80 took "), 1);
     assert!(count("DEBUG poll ") + count("WARN poll ") > 0);
     assert_eq!(
         count("DEBUG Close <EventLoop running=false closed=false debug=true>"),
