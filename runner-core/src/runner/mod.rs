@@ -670,7 +670,7 @@ impl RunnerBuilder {
     }
 
     /// Says whether SIGQUIT (Ctrl-\ on a terminal) and SIGUSR1 make the program print on stderr what each of its tasks waits
-    /// for, and go on. Unless this is called they do in debug mode.
+    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode.
     ///
     /// The signals are taken from the runner's first use to the end of its close, and then do what they did before. One that
     /// the program ignores, or has a handler of its own for, is left alone; listeners of [`signal`](crate::signal) are told
