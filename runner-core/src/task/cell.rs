@@ -206,7 +206,10 @@ impl TaskCell {
     }
 
     pub(crate) fn set_name(&self, name: String) {
-        note_name(self.id, &name);
+        // One that is done has been forgotten.
+        if !self.is_done() {
+            note_name(self.id, &name);
+        }
         self.with_extra(|extra| extra.name = Some(name));
     }
 
