@@ -17,6 +17,9 @@
 //! }
 //! ```
 //!
+//! With the feature `log`, which is off by default, messages go to the program's logger instead of stderr; [`debug`] says which
+//! messages there are.
+//!
 //! This crate is a facade: the runtime is `runner-core`, the attributes are `runner-macros`.
 
 #![forbid(unsafe_code)]

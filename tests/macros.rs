@@ -306,3 +306,23 @@ mod through_another_path {
         assert_eq!(compute(), 3);
     }
 }
+
+// ---- signals
+
+/// The signals that this process catches, as a mask.
+#[cfg(target_os = "linux")]
+fn caught_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    u64::from_str_radix(caught.unwrap().trim(), 16).unwrap()
+}
+
+/// Debug mode is on in tests, and prints the tasks at these signals in programs.
+#[cfg(target_os = "linux")]
+#[asyncio::test]
+async fn a_test_leaves_the_signals_to_the_test_harness() {
+    assert!(running_loop().debug());
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1] {
+        assert_eq!(caught_signals() & (1 << (signal - 1)), 0, "{signal}");
+    }
+}

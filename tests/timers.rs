@@ -537,3 +537,46 @@ fn tiny_sleeps_do_not_spin() {
         .unwrap();
     assert!(turns.get() <= 20, "{} polls", turns.get());
 }
+
+/// The timer of the first loop goes with it, and is not taken for one that has fired. A loop that is there, but not run,
+/// would never wake the sleeper.
+#[test]
+fn a_sleep_that_outlives_its_loop_goes_on_in_the_next_one() {
+    for (is_closed, is_held) in [(true, true), (true, false), (false, true)] {
+        let mut outliving = pin!(asyncio::sleep(HOUR));
+        let first = virtual_loop();
+        first
+            .run_until_complete(async {
+                poll_fn(|cx| {
+                    assert!(outliving.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+            })
+            .unwrap();
+        if is_closed {
+            first.close().unwrap();
+        }
+        let held = is_held.then(|| first.clone());
+        drop(first);
+        let second = virtual_loop();
+        second
+            .run_until_complete(async {
+                // Has the place that the other one had in its loop.
+                let other = asyncio::spawn(asyncio::sleep(2 * HOUR));
+                asyncio::yield_now().await;
+                let began = asyncio::running_loop().time();
+                outliving.await;
+                let taken = asyncio::running_loop().time() - began;
+                assert!(taken > HOUR - 60 * SECOND, "{taken:?}");
+                other.await.unwrap();
+                let taken = asyncio::running_loop().time() - began;
+                assert!(taken >= 2 * HOUR - 60 * SECOND, "{taken:?}");
+            })
+            .unwrap();
+        second.close().unwrap();
+        if let Some(first) = held {
+            first.close().unwrap();
+        }
+    }
+}

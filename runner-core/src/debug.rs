@@ -1,6 +1,44 @@
-//! Seeing what the program is doing: which tasks there are, and what each of them waits for.
+//! Seeing what the program is doing: which tasks there are, what each of them waits for, and what goes wrong.
 //!
-//! Asking costs nothing until somebody asks; see `task/inquiry.rs`.
+//! # Debug mode
+//!
+//! On with `#[asyncio::main(debug)]`, [`RunnerBuilder::debug`](crate::RunnerBuilder::debug), the environment variable
+//! `ASYNCIO_DEBUG` (off if unset, empty, `0` or `false`) and in every `#[asyncio::test]`; switched while the loop runs by
+//! [`EventLoop::set_debug`](crate::EventLoop::set_debug). It then says, each once:
+//!
+//! | What | Message |
+//! |---|---|
+//! | a poll or callback took [too long](crate::EventLoop::set_slow_callback_duration), 100 ms unless set | `Executing <Task name='x' spawned at src/main.rs:7> took 0.123 seconds` |
+//! | a wait for events took too long, by the same limit | `poll 10.000 ms took 150.000 ms: timeout` |
+//! | timers fired too late, by the same limit | `2 timers were late, by 0.140 seconds at most` |
+//! | a task was asked to stop and returned a value, without [`uncancel`](crate::TaskRef::uncancel) | `Task swallowed its cancellation: <Task ..> ..` |
+//! | a task's `Result` was dropped that nobody looked at; once per line that spawns | `Task result was never retrieved: <Task ..> ..` |
+//! | a loop was closed by hand that still had tasks | `Task was destroyed but it is pending!` (to the exception handler) |
+//! | the same with generators, jobs that run, I/O objects and callbacks of descriptors | `unclosed asynchronous generator <..>`, `unclosed executor: ..`, `unclosed transport <fd=7>`, `unclosed reader or writer <fd=7 ..>` |
+//! | a loop was dropped that nobody had closed | `unclosed event loop <EventLoop ..>` |
+//!
+//! A report made in a callback with [`call_exception_handler`](crate::EventLoop::call_exception_handler) names that callback.
+//! SIGQUIT and SIGUSR1 print the await tree; see [`RunnerBuilder::dump_on_signal`](crate::RunnerBuilder::dump_on_signal).
+//! What needs no debug mode: panics that nobody receives are always reported, tasks, timers and jobs always know the line
+//! that made them, and [`RunnerBuilder::blocked_loop_after`](crate::RunnerBuilder::blocked_loop_after) watches for blocked
+//! loops.
+//!
+//! Debug mode is meant for development: it reads the clock twice per poll.
+//!
+//! # Where messages go
+//!
+//! To stderr, one piece each; or, with the crate's feature `log`, to the program's logger, as records with the target
+//! `asyncio`. It is the `log` facade and not `tracing` because it reaches both: it has no dependencies of its own, and
+//! subscribers of `tracing` receive its records through their bridge, `tracing-log`. A program that has set up no logger finds
+//! the messages on stderr also with the feature. There are also some of the levels `Info` and `Debug` (how long each wait
+//! took, that a loop is closed), which only a logger gets.
+//!
+//! # Differences from asyncio
+//!
+//! Messages are CPython's where it has one. Its other checks have become types: a loop or a task cannot get to another thread,
+//! and a callback is a function.
+//
+// Asking costs nothing until somebody asks; see `task/inquiry.rs`.
 
 use std::collections::HashSet;
 use std::fmt;

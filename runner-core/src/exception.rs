@@ -1,18 +1,18 @@
 //! Failures that nobody is there to receive, and the one place they go to.
 //!
-//! Each is reported exactly once: to the handler that the program set, else to stderr. A handler that fails itself is
-//! reported to stderr together with what it was given. This file knows neither loop nor task, only their descriptions.
+//! Each is reported exactly once: to the handler that the program set, else to its log (`logging.rs`). A handler that fails
+//! itself is reported there together with what it was given. This file knows neither loop nor task, only their descriptions.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::error::panic_text;
+use crate::logging::{self, Level};
 
 /// What failed, as given to the loop's exception handler.
 ///
@@ -143,6 +143,14 @@ impl ExceptionContext {
         self
     }
 
+    /// The callback is said to be the one at `location`, unless the report is about another one, or about a task.
+    pub(crate) fn with_callback_if_none(self, location: &'static Location<'static>) -> Self {
+        if self.callback.is_some() || self.task.is_some() {
+            return self;
+        }
+        self.with_callback(location)
+    }
+
     pub(crate) fn with_callback(
         mut self,
         location: &'static Location<'static>,
@@ -245,6 +253,11 @@ impl ExceptionSink {
         drop(previous);
     }
 
+    /// A runner ends the loop, and names what it finds.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.during_shutdown.borrow().is_some()
+    }
+
     /// From now on reports are also collected.
     pub(crate) fn begin_shutdown(&self) {
         *self.during_shutdown.borrow_mut() = Some(Vec::new());
@@ -297,7 +310,7 @@ impl ExceptionSink {
         true
     }
 
-    /// Reports to the program's handler, or to stderr if there is none or if it panics.
+    /// Reports to the program's handler, or to its log if there is none or if it panics.
     pub(crate) fn report(&self, context: ExceptionContext) {
         // Cloned, so that a handler may set another one.
         let handler = self.handler.borrow().clone();
@@ -305,13 +318,13 @@ impl ExceptionSink {
             collected.push(context.to_string());
         }
         match handler.map(|handler| panic::catch_unwind(AssertUnwindSafe(|| handler(&context)))) {
-            None => write_to_stderr(&context),
+            None => log_failure(&context),
             Some(Ok(())) => {}
             Some(Err(payload)) => {
                 let failure = ExceptionContext::new("Unhandled error in exception handler")
                     .with_panic(payload);
-                write_to_stderr(&failure);
-                write_to_stderr(&context);
+                log_failure(&failure);
+                log_failure(&context);
                 drop_quietly(failure);
             }
         }
@@ -319,9 +332,9 @@ impl ExceptionSink {
     }
 }
 
-/// Writes the report as one piece. A closed or full stderr must not turn a report into a second failure.
-pub(crate) fn write_to_stderr(context: &ExceptionContext) {
-    let _ = std::io::stderr().write_all(format!("{context}\n").as_bytes());
+/// What becomes of a report that no handler takes.
+pub(crate) fn log_failure(context: &ExceptionContext) {
+    logging::say(Level::Error, format_args!("{context}"));
 }
 
 /// Drops `value` whose destructor may panic, where there is nobody left to tell.

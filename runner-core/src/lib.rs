@@ -6,6 +6,7 @@
 mod error;
 mod fork;
 mod large;
+mod logging;
 
 pub mod driver;
 mod exception;
@@ -16,6 +17,7 @@ mod timers;
 mod context;
 mod handle;
 mod signals;
+mod watchdog;
 
 mod task;
 
@@ -46,9 +48,9 @@ pub use cancel::{CatchCancelled, Timeout, catch_cancelled, finally, timeout, tim
 pub use context::{Context, ContextVar, Token, copy_context};
 pub use error::{CancelReason, CancelledError, ContextError, JoinError, RunError, TimeoutError};
 pub use event_loop::{
-    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, RemoteTask, TaskBuilder,
-    TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop, spawn, task,
-    try_event_loop, try_running_loop,
+    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, Metrics, RemoteTask,
+    TaskBuilder, TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop,
+    spawn, task, try_event_loop, try_running_loop,
 };
 pub use exception::{ExceptionContext, TaskInfo};
 pub use executor::{Job, to_thread, to_thread_with};

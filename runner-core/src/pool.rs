@@ -137,6 +137,12 @@ impl ThreadPoolExecutor {
         state.queue.len() + state.workers - state.offered
     }
 
+    /// Returns how many threads there are, and how many jobs that none of them has taken.
+    pub(crate) fn threads_and_queue(&self) -> (usize, usize) {
+        let state = self.owner.pool.lock();
+        (state.workers, state.queue.len())
+    }
+
     /// Returns the jobs that are being run at this moment.
     pub fn running_jobs(&self) -> Vec<RunningJob> {
         self.owner.pool.lock().running_jobs(None)

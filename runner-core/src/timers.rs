@@ -125,8 +125,23 @@ impl<T> Timers<T> {
         Some(item.value)
     }
 
+    /// Calls `f` with each deadline that has passed at `now`, in no particular order. Looks at no others but their neighbours
+    /// in the heap.
+    pub(crate) fn for_each_overdue(&self, now: u64, mut f: impl FnMut(u64)) {
+        let heap = self.heap.as_slice();
+        let mut places = vec![0];
+        while let Some(place) = places.pop() {
+            let Some(entry) = heap.get(place).filter(|entry| entry.deadline < now) else {
+                continue;
+            };
+            if is_live(&self.items, entry) {
+                f(entry.deadline);
+            }
+            places.extend([2 * place + 1, 2 * place + 2]);
+        }
+    }
+
     /// Returns how many timers there are.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

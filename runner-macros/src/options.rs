@@ -99,6 +99,16 @@ pub(crate) const OPTIONS: &[Spec] = &[
         on: BOTH,
     },
     Spec {
+        name: "blocked_loop_after",
+        wants: Wants::Duration,
+        on: BOTH,
+    },
+    Spec {
+        name: "dump_on_signal",
+        wants: Wants::Flag,
+        on: MAIN,
+    },
+    Spec {
         name: "detached_panic",
         wants: Wants::DetachedPanic,
         on: MAIN,

@@ -63,6 +63,18 @@ const STEPS: &[Step] = &[
             "warnings",
         ],
     ),
+    Step::cargo(
+        "clippy, all features",
+        &[
+            "clippy",
+            "-p",
+            "runner-core",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
     Step::cargo("doc", &["doc", "--workspace", "--no-deps"])
         .with_env("RUSTDOCFLAGS", "-D warnings"),
     Step::cargo(

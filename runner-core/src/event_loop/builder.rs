@@ -112,7 +112,10 @@ impl EventLoopBuilder {
             closed: Cell::new(false),
             executor: RefCell::new(self.executor),
             executor_shutdown: Cell::new(false),
-            debug: Cell::new(self.debug.unwrap_or_else(debug_from_environment)),
+            metrics: Default::default(),
+            beat: Default::default(),
+            watchdog: Default::default(),
+            current_callback: Default::default(),
             slow_callback_duration: Cell::new(
                 self.slow_callback_duration
                     .unwrap_or(Duration::from_millis(100)),
@@ -121,9 +124,11 @@ impl EventLoopBuilder {
             on_interrupt: RefCell::new(None),
             fork: ForkGuard::new(),
         };
-        Ok(EventLoop {
+        let event_loop = EventLoop {
             core: Rc::new(core),
-        })
+        };
+        event_loop.set_debug(self.debug.unwrap_or_else(debug_from_environment));
+        Ok(event_loop)
     }
 }
 

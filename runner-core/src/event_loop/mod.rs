@@ -8,6 +8,9 @@
 mod asyncgens;
 mod builder;
 mod current;
+mod leftovers;
+mod metrics;
+mod observe;
 mod remote;
 mod run;
 #[cfg(unix)]
@@ -17,11 +20,12 @@ mod spawn;
 mod time;
 mod turn;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::asyncgens::CloseAsync;
@@ -29,6 +33,7 @@ pub use self::builder::EventLoopBuilder;
 pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
 };
+pub use self::metrics::Metrics;
 pub use self::remote::{CancelHandle, ClosedError, LoopHandle, RemoteTask};
 pub(crate) use self::sources::{Direction, Registration};
 pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};
@@ -36,18 +41,23 @@ pub(crate) use self::time::Timeout;
 pub use self::time::TimerHandle;
 
 use self::asyncgens::AsyncGens;
+use self::metrics::Counters;
+use self::observe::CurrentCallback;
 use self::signal_handlers::SignalHandlers;
 use self::sources::Sources;
 use self::time::TimerEntry;
 use crate::driver::{Driver, Events};
 use crate::error::RunError;
-use crate::exception::{ExceptionContext, write_to_stderr};
+use crate::exception::{ExceptionContext, log_failure};
 use crate::fork::ForkGuard;
 use crate::handle::Handle;
+use crate::logging::{Level, say};
 use crate::pool::{RunningJob, ThreadPoolExecutor};
 use crate::task::TaskRef;
+use crate::task::observed::Interest;
 use crate::task::scheduler::{Ready, Scheduler};
 use crate::timers::Timers;
+use crate::watchdog::{Beat, Watchdog};
 
 /// One thread's event loop. Cloning gives another handle of the same loop.
 ///
@@ -113,8 +123,13 @@ pub(crate) struct LoopCore {
     executor: RefCell<Option<ThreadPoolExecutor>>,
     /// `shutdown_default_executor` was called.
     executor_shutdown: Cell<bool>,
-    /// See `semantics.md` 6; switched at any time.
-    debug: Cell<bool>,
+    /// What is counted.
+    metrics: Counters,
+    /// Which poll is under way, for other threads.
+    beat: OnceCell<Arc<Beat>>,
+    /// Who looks at that.
+    watchdog: RefCell<Option<Watchdog>>,
+    current_callback: CurrentCallback,
     /// From this on a callback is slow.
     slow_callback_duration: Cell<Duration>,
     /// State of the generator that shuffles ready entries; 0 keeps them first in, first out.
@@ -210,14 +225,16 @@ impl EventLoop {
     }
 
     /// Switches debug mode, also while the loop runs.
+    ///
+    /// What debug mode says, it says by itself: `asyncio::debug` lists it.
     pub fn set_debug(&self, debug: bool) {
-        self.core.debug.set(debug);
+        self.core.scheduler.observed.set(Interest::DEBUG, debug);
     }
 
     /// Returns `true` in debug mode.
     #[doc(alias = "get_debug")]
     pub fn debug(&self) -> bool {
-        self.core.debug.get()
+        self.core.scheduler.observed.has(Interest::DEBUG)
     }
 
     /// Sets from which time on debug mode reports a callback or a task's step as slow; 100 ms unless set.
@@ -230,9 +247,10 @@ impl EventLoop {
         self.core.slow_callback_duration.get()
     }
 
-    /// Sets who is told of failures that nobody receives instead of stderr.
+    /// Sets who is told of failures that nobody receives instead of the program's log, or of stderr.
     ///
-    /// The handler runs on the loop's thread, until the loop is closed. If it panics, stderr gets both its panic and what it was given.
+    /// The handler runs on the loop's thread, until the loop is closed. If it panics, the log gets both its panic and what it
+    /// was given.
     ///
     /// # Examples
     ///
@@ -257,24 +275,25 @@ impl EventLoop {
         self.core.scheduler.exceptions.set_handler(Some(Rc::new(
             move |context: &ExceptionContext| match core.upgrade() {
                 Some(core) => handler(&EventLoop { core }, context),
-                None => write_to_stderr(context),
+                None => log_failure(context),
             },
         )));
     }
 
-    /// Brings the default back: failures that nobody receives are written to stderr.
+    /// Brings the default back: failures that nobody receives go to the program's log, or to stderr.
     pub fn reset_exception_handler(&self) {
         self.core.scheduler.exceptions.set_handler(None);
     }
 
     /// Reports a failure to the exception handler.
     pub fn call_exception_handler(&self, context: ExceptionContext) {
+        let context = self.core.name_reporter(context);
         self.core.scheduler.exceptions.report(context);
     }
 
-    /// Reports a failure as if no handler was set: one record on stderr.
+    /// Reports a failure as if no handler was set: one record in the program's log, or on stderr.
     pub fn default_exception_handler(&self, context: &ExceptionContext) {
-        write_to_stderr(context);
+        log_failure(context);
     }
 
     /// Ends the loop: tasks that are left are dropped unasked, callbacks and timers unrun, the executor is told to end.
@@ -291,6 +310,9 @@ impl EventLoop {
         }
         // Destructors find their loop, also while it is closed.
         let _current = current::enter(self);
+        if self.debug() && !self.is_closed() {
+            say(Level::Debug, format_args!("Close {self:?}"));
+        }
         self.core.close();
         Ok(())
     }
@@ -336,12 +358,14 @@ impl LoopCore {
         if self.closed.replace(true) {
             return;
         }
+        self.tell_leftovers();
         self.scheduler.close();
         self.abandon_asyncgens();
         let timers: Vec<TimerEntry> = self.timers.borrow_mut().drain().collect();
         for timer in timers {
             self.scheduler.exceptions.drop_left_over(timer);
         }
+        self.tell_left_sources();
         self.sources.close();
         drop(self.signal_handlers.take());
         self.executor_shutdown.set(true);
@@ -349,7 +373,8 @@ impl LoopCore {
             executor.begin_shutdown();
         }
         self.on_interrupt.borrow_mut().take();
-        // A handler that holds the loop would keep it for ever. What is reported from now on goes to stderr.
+        drop(self.watchdog.take());
+        // A handler that holds the loop would keep it for ever. What is reported from now on goes to the program's log.
         self.scheduler.exceptions.set_handler(None);
         if let Some(mut driver) = self.driver.borrow_mut().take() {
             if self.fork.is_forked() {
@@ -414,6 +439,7 @@ impl LoopCore {
 
 impl Drop for LoopCore {
     fn drop(&mut self) {
+        self.tell_unclosed();
         self.close();
     }
 }

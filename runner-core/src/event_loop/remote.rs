@@ -14,7 +14,7 @@ use std::task::{Context as Cx, Poll, Waker};
 use super::running_loop;
 use crate::context::Snapshot;
 use crate::error::{CancelReason, CancelledError, JoinError, JoinErrorKind, Origin, Subject};
-use crate::exception::{ExceptionContext, write_to_stderr};
+use crate::exception::{ExceptionContext, log_failure};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::task::cell::TaskOptions;
@@ -362,7 +362,7 @@ impl<T> Drop for RemoteTask<T> {
         let context = ExceptionContext::new("Task exception was never retrieved")
             .with_error(error.to_string());
         if self.handle.is_closed() {
-            return write_to_stderr(&context);
+            return log_failure(&context);
         }
         let report = move || {
             let context =

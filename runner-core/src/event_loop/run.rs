@@ -46,6 +46,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let core = self.event_loop.core();
+        core.rest();
         core.running.set(false);
         core.stopping.set(false);
     }

@@ -37,6 +37,14 @@ pub(super) struct Sources {
     callbacks: RefCell<BTreeMap<RawFd, usize>>,
 }
 
+/// A descriptor that is still watched when the loop is closed.
+pub(super) enum LeftOver {
+    /// By an I/O object.
+    Object(RawFd),
+    /// By a callback that was added there.
+    Callback(RawFd, &'static Location<'static>),
+}
+
 #[derive(Clone)]
 enum Entry {
     Waiters(Rc<SourceState>),
@@ -50,6 +58,8 @@ pub(crate) struct SourceState {
     write: DirectionState,
     /// The loop is closed: nothing will become ready any more.
     closed: Cell<bool>,
+    /// What is watched, for messages.
+    fd: Cell<RawFd>,
 }
 
 #[derive(Default)]
@@ -227,6 +237,25 @@ impl Sources {
         }
     }
 
+    /// Everything that is watched.
+    pub(super) fn left_over(&self) -> Vec<LeftOver> {
+        let mut left = Vec::new();
+        for (_, entry) in self.entries.borrow().iter() {
+            if let Entry::Waiters(state) = entry {
+                left.push(LeftOver::Object(state.fd.get()));
+            }
+        }
+        for (fd, token) in self.callbacks.borrow().iter() {
+            if let Some(Entry::Callbacks(callbacks)) = self.entries.borrow().get(*token) {
+                let slots = [&callbacks.reader, &callbacks.writer];
+                let locations = slots.map(|slot| slot.borrow().as_ref().map(|it| it.location));
+                let locations = locations.into_iter().flatten();
+                left.extend(locations.map(|location| LeftOver::Callback(*fd, location)));
+            }
+        }
+        left
+    }
+
     /// Tells everybody that nothing will become ready any more.
     pub(super) fn close(&self) {
         self.callbacks.borrow_mut().clear();
@@ -251,6 +280,7 @@ impl Registration {
     pub(crate) fn new(event_loop: &EventLoop, source: BorrowedFd<'_>) -> io::Result<Registration> {
         let core = event_loop.core();
         let state = Rc::<SourceState>::default();
+        state.fd.set(source.as_raw_fd());
         let token = Token(
             core.sources
                 .entries

@@ -9,8 +9,10 @@ use std::rc::{Rc, Weak};
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::observe::LateTimers;
 use super::{EventLoop, LoopCore};
 use crate::handle::Handle;
+use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
 use crate::timers::{NEVER, TimerKey};
 
@@ -191,6 +193,9 @@ impl LoopCore {
             return;
         }
         let now = self.nanos(self.now());
+        if self.scheduler.observed.has(Interest::TIMERS) {
+            self.look_how_late(now);
+        }
         loop {
             let expired = self.timers.borrow_mut().pop_expired(now);
             match expired {
@@ -199,6 +204,17 @@ impl LoopCore {
                 None => break,
             }
         }
+    }
+
+    /// Tells of what is too late.
+    #[inline(never)]
+    fn look_how_late(&self, now: u64) {
+        let limit = self.slow_callback_duration.get();
+        let mut late = LateTimers::new(limit);
+        self.timers.borrow().for_each_overdue(now, |deadline| {
+            late.add(Duration::from_nanos(now - deadline));
+        });
+        self.note_late_timers(&late);
     }
 
     /// A run that never becomes idle should not miss what became due before it.
@@ -270,6 +286,8 @@ impl Timeout {
             None => {
                 let event_loop = super::running_loop();
                 self.core = Some(Rc::downgrade(event_loop.core()));
+                // The loop in which it was armed is gone, and its timers with it.
+                self.armed.set(None);
                 event_loop.core
             }
         };
@@ -281,14 +299,27 @@ impl Timeout {
         };
         let mut timers = core.timers.borrow_mut();
         match self.armed.get().and_then(|key| timers.get_mut(key)) {
-            Some(TimerEntry::Wake(waker)) => {
+            Some(TimerEntry::Wake(waker)) if core.running.get() => {
                 waker.clone_from(cx.waker());
                 return Poll::Pending;
+            }
+            Some(TimerEntry::Wake(waker)) => {
+                waker.clone_from(cx.waker());
+                drop(timers);
+                return self.poll_elsewhere(&core, cx);
             }
             _ => drop(timers),
         }
         // Not armed: not yet, or it has fired.
-        if self.armed.take().is_some() || core.now() >= deadline {
+        if self.armed.take().is_some() {
+            if core.is_closed() {
+                // It has not fired: it went with its loop. The one that runs now is another.
+                self.core = None;
+                return self.poll(cx);
+            }
+            return Poll::Ready(());
+        }
+        if core.now() >= deadline {
             return Poll::Ready(());
         }
         let key = core.insert_timer(
@@ -298,6 +329,22 @@ impl Timeout {
         );
         self.armed.set(Some(key));
         Poll::Pending
+    }
+}
+
+impl Timeout {
+    /// Polled while its loop is not run. If another one is, it moves there: the first may never be run again.
+    #[cold]
+    fn poll_elsewhere(&mut self, core: &Rc<LoopCore>, cx: &mut Cx<'_>) -> Poll<()> {
+        let is_elsewhere = super::try_running_loop().is_some_and(|it| !Rc::ptr_eq(it.core(), core));
+        if !is_elsewhere {
+            return Poll::Pending;
+        }
+        let timer = self.armed.take();
+        let timer = timer.and_then(|key| core.timers.borrow_mut().remove(key));
+        drop(timer);
+        self.core = None;
+        self.poll(cx)
     }
 }
 

@@ -7,13 +7,14 @@
 use std::cell::Cell;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::LoopCore;
 use crate::context::{Identity, Snapshot};
 use crate::driver::Wait;
 use crate::exception::ExceptionContext;
 use crate::handle::Handle;
+use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
 
 /// Entries that are run at most between two looks at timers and I/O. tokio's figure; a power of two less three, so that
@@ -54,7 +55,7 @@ impl LoopCore {
         if !idle && self.since_look.get() < LOOK_INTERVAL {
             return Ok(());
         }
-        self.since_look.set(0);
+        self.metrics.count_polls(self.since_look.replace(0));
         if idle && may_wait && !self.stopping.get() && !self.timer_due.get() {
             self.sleep(limit)?;
         } else {
@@ -78,7 +79,12 @@ impl LoopCore {
         } else {
             Wait::look()
         };
-        let result = self.wait(wait);
+        self.metrics.count_park();
+        let result = if self.scheduler.observed.has(Interest::WAITS) {
+            self.wait_observed(wait)
+        } else {
+            self.wait(wait).map(drop)
+        };
         self.scheduler.inbox.wake_up();
         result?;
         self.receive_mail();
@@ -86,7 +92,7 @@ impl LoopCore {
     }
 
     fn look(&self) -> io::Result<()> {
-        self.wait(Wait::look())
+        self.wait(Wait::look()).map(drop)
     }
 
     /// The number of jobs in other threads whose end will wake the loop.
@@ -97,13 +103,15 @@ impl LoopCore {
             .map_or(0, |executor| executor.outstanding())
     }
 
-    fn wait(&self, wait: Wait) -> io::Result<()> {
+    /// Returns how many events there were.
+    pub(super) fn wait(&self, wait: Wait) -> io::Result<usize> {
         let mut events = self.events.borrow_mut();
         self.with_driver(|driver| driver.wait(wait, &mut events))?;
+        let count = events.len();
         for readiness in events.drain() {
             self.sources.apply(readiness, &self.scheduler);
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Runs exactly what is ready now.
@@ -119,14 +127,14 @@ impl LoopCore {
             };
             let since_look = self.since_look.get() + 1;
             self.since_look.set(since_look);
-            if self.debug.get() {
-                self.run_timed(entry);
+            if self.scheduler.observed.has(Interest::POLLS) {
+                self.run_observed(entry);
             } else {
                 self.run_entry(entry);
             }
             if since_look >= LOOK_INTERVAL {
                 // What this finds joins the queue's end, and runs in the next turn.
-                self.since_look.set(0);
+                self.metrics.count_polls(self.since_look.replace(0));
                 self.look()?;
                 self.fire_timers();
             }
@@ -135,7 +143,7 @@ impl LoopCore {
     }
 
     #[inline(always)]
-    fn run_entry(&self, entry: Ready) {
+    pub(super) fn run_entry(&self, entry: Ready) {
         match entry {
             Ready::Task(runnable) => {
                 runnable.run();
@@ -160,21 +168,6 @@ impl LoopCore {
         }
     }
 
-    /// The same as `run_entry`, with a stopwatch.
-    fn run_timed(&self, entry: Ready) {
-        let description = match &entry {
-            Ready::Task(runnable) => runnable.metadata().info().to_string(),
-            Ready::Callback(handle) => format!("{handle:?}"),
-        };
-        let started = Instant::now();
-        self.run_entry(entry);
-        report_if_slow(
-            started.elapsed(),
-            self.slow_callback_duration.get(),
-            &description,
-        );
-    }
-
     /// Marsaglia's xorshift with the triple 13, 7, 17 ("Xorshift RNGs", 2003): no statistics, only variety.
     fn random_below(&self, bound: usize) -> usize {
         let mut state = self.shuffle.get();
@@ -183,16 +176,5 @@ impl LoopCore {
         state ^= state << 17;
         self.shuffle.set(state);
         (state % bound as u64) as usize
-    }
-}
-
-fn report_if_slow(taken: Duration, limit: Duration, description: &str) {
-    if taken >= limit {
-        use std::io::Write as _;
-        let line = format!(
-            "Executing {description} took {:.3} seconds\n",
-            taken.as_secs_f64()
-        );
-        let _ = io::stderr().write_all(line.as_bytes());
     }
 }

@@ -6,8 +6,11 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::time::Instant;
 
+use crate::event_loop::running_loop;
 use crate::executor::to_thread;
+use crate::logging::{Level, say};
 
 /// What can be turned into socket addresses, by a look-up if need be: `"localhost:80"`, `("::1", 80)`, a [`SocketAddr`].
 ///
@@ -107,9 +110,35 @@ pub async fn lookup_host(
 ) -> io::Result<impl Iterator<Item = SocketAddr> + 'static> {
     let (first, rest) = match host.to_host()? {
         Host::Known { first, rest } => (first, rest),
-        Host::Named { name, port } => (None, to_thread(move || ask_resolver(&name, port)).await??),
+        Host::Named { name, port } => (None, look_up(name, port).await?),
     };
     Ok(first.into_iter().chain(rest))
+}
+
+async fn look_up(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let event_loop = running_loop();
+    if !event_loop.debug() {
+        return to_thread(move || ask_resolver(&name, port)).await?;
+    }
+    say(Level::Debug, format_args!("Get address info {name}:{port}"));
+    let text = format!("Getting address info {name}:{port}");
+    let began = Instant::now();
+    let addresses = to_thread(move || ask_resolver(&name, port)).await?;
+    let taken = began.elapsed();
+    let level = if taken >= event_loop.slow_callback_duration() {
+        Level::Info
+    } else {
+        Level::Debug
+    };
+    let millis = taken.as_secs_f64() * 1e3;
+    match &addresses {
+        Ok(found) => say(level, format_args!("{text} took {millis:.3}ms: {found:?}")),
+        Err(error) => say(
+            level,
+            format_args!("{text} failed in {millis:.3}ms: {error}"),
+        ),
+    }
+    addresses
 }
 
 fn ask_resolver(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -19,7 +19,7 @@ use super::interrupt::{self, Armed, Interruptible, NotArmed, Presses};
 use crate::driver::Notify;
 use crate::error::{CancelReason, RunError};
 use crate::event_loop::EventLoop;
-use crate::exception::{ExceptionContext, write_to_stderr};
+use crate::exception::{ExceptionContext, log_failure};
 use crate::inbox::Inbox;
 use crate::signals::{SIGHUP, SIGTERM};
 use crate::task::scheduler::Mail;
@@ -223,7 +223,7 @@ fn report_deafness(error: std::io::Error) {
     let context = ExceptionContext::new(
         "Ctrl-C will end the program without cleanup: the signal thread did not start",
     );
-    write_to_stderr(&context.with_error(error));
+    log_failure(&context.with_error(error));
 }
 
 fn reason(armed: &Armed) -> CancelReason {

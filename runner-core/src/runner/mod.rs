@@ -5,6 +5,7 @@
 //! runtime: it puts the pieces together and nothing below knows it.
 
 mod closing;
+mod dumps;
 mod exit;
 mod hooks;
 pub(crate) mod interrupt;
@@ -28,6 +29,7 @@ pub(crate) use self::outcome::Ended;
 pub use self::report::{AbandonedJob, ShutdownReport, Survivor};
 
 use self::closing::Closing;
+use self::dumps::Dumps;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
 use self::program::Program;
@@ -36,6 +38,7 @@ use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
+use crate::logging::{Level, say};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::{RunsIn, TaskOptions};
 
@@ -133,6 +136,8 @@ pub struct Runner {
     closes_next: Cell<bool>,
     /// From such a run to its close: the signals.
     armed: Cell<Option<Armed>>,
+    /// While the runner is initialised: the signals that ask what the program is doing.
+    dumps: Cell<Option<Dumps>>,
 }
 
 /// What the builder was told.
@@ -144,6 +149,9 @@ struct Options {
     hangup: bool,
     shutdown_timeout: Option<Duration>,
     detached_panic: DetachedPanic,
+    blocked_loop_after: Option<Duration>,
+    /// As debug mode, unless set.
+    dump_on_signal: Option<bool>,
 }
 
 /// What a panic does in a task that nobody awaits; see [`RunnerBuilder::detached_panic`].
@@ -214,6 +222,8 @@ impl Runner {
                 hangup: false,
                 shutdown_timeout: None,
                 detached_panic: DetachedPanic::Report,
+                blocked_loop_after: None,
+                dump_on_signal: None,
             },
         }
     }
@@ -353,6 +363,7 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
+        self.begin_observation(&event_loop);
         if is_current {
             set_event_loop(event_loop.clone());
         }
@@ -364,6 +375,22 @@ impl Runner {
         };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
+    }
+
+    /// What cannot be looked at does not keep the program from running.
+    fn begin_observation(&self, event_loop: &EventLoop) {
+        if let Some(limit) = self.options.blocked_loop_after {
+            if let Err(error) = event_loop.set_blocked_loop_after(limit) {
+                say(
+                    Level::Warning,
+                    format_args!("Blocked loops will not be reported: {error}"),
+                );
+            }
+        }
+        let is_wanted = self.options.dump_on_signal;
+        if is_wanted.unwrap_or_else(|| event_loop.debug()) {
+            self.dumps.set(Some(Dumps::begin(event_loop)));
+        }
     }
 
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
@@ -432,6 +459,7 @@ impl Runner {
             set_event_loop(None);
         }
         *self.state.borrow_mut() = State::Closed;
+        drop(self.dumps.take());
         // Last, so that no press falls behind it that is still of this close.
         let interruption = closing.outcome();
         let exit = live.program.exit.take();
@@ -532,7 +560,8 @@ pub struct RunnerBuilder {
 }
 
 impl RunnerBuilder {
-    /// Switches debug mode on or off; unless this is called, the loop decides (`ASYNCIO_DEBUG`).
+    /// Switches debug mode on or off; unless this is called, the loop decides (`ASYNCIO_DEBUG`). What it does is in
+    /// [`debug`](crate::debug).
     pub fn debug(mut self, debug: bool) -> RunnerBuilder {
         self.options.debug = Some(debug);
         self
@@ -626,6 +655,51 @@ impl RunnerBuilder {
         self
     }
 
+    /// Has a thread report when the loop is blocked for so long; see
+    /// [`EventLoop::set_blocked_loop_after`]. Debug mode is not needed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// let runner = asyncio::Runner::builder().blocked_loop_after(Duration::from_secs(1)).build();
+    /// runner.run(async { "no harm done" }).unwrap();
+    /// ```
+    pub fn blocked_loop_after(mut self, limit: Duration) -> RunnerBuilder {
+        self.options.blocked_loop_after = Some(limit);
+        self
+    }
+
+    /// Says whether SIGQUIT (Ctrl-\ on a terminal) and SIGUSR1 make the program print on stderr what each of its tasks waits
+    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode.
+    ///
+    /// The signals are taken from the runner's first use to the end of its close, and then do what they did before. One that
+    /// the program ignores, or has a handler of its own for, is left alone; listeners of [`signal`](crate::signal) are told
+    /// beside this. Without either, both signals end the process, by default. If the loop does not answer within 100 ms, the
+    /// program says what blocks it instead, and prints the tasks when the loop goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// # use std::{process::Command, time::Duration};
+    /// # fn ask() { Command::new("kill").args(["-USR1", &std::process::id().to_string()]).status().unwrap(); }
+    /// let runner = asyncio::Runner::builder().dump_on_signal(true).build();
+    /// runner
+    ///     .run(async {
+    /// #       ask();
+    ///         // `kill -USR1` prints: main waits for sleep (..), with the line that started it.
+    ///         asyncio::sleep(Duration::from_millis(10)).await;
+    ///     })
+    ///     .unwrap();
+    /// ```
+    pub fn dump_on_signal(mut self, dump: bool) -> RunnerBuilder {
+        self.options.dump_on_signal = Some(dump);
+        self
+    }
+
     /// Makes the runner. Nothing is opened or started.
     pub fn build(self) -> Runner {
         Runner {
@@ -634,6 +708,7 @@ impl RunnerBuilder {
             presses: Rc::default(),
             closes_next: Cell::new(false),
             armed: Cell::new(None),
+            dumps: Cell::new(None),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::exit::Exit;
 use crate::error::RunError;
-use crate::exception::{ExceptionContext, write_to_stderr};
+use crate::exception::{ExceptionContext, log_failure};
 
 /// What a run, or a run and its close, came to.
 pub(crate) struct Ended<T> {
@@ -65,7 +65,7 @@ impl<T> Ended<T> {
                 "the main task's value, a {}, was dropped for this",
                 std::any::type_name::<T>()
             );
-            write_to_stderr(&ExceptionContext::new(format!("{instead}: {text}")));
+            log_failure(&ExceptionContext::new(format!("{instead}: {text}")));
         }
         drop(self.output);
         Err(instead)

@@ -22,6 +22,7 @@ use crate::error::{CancelReason, CancelledError, ContextError, Hold, Origin, Sub
 use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
+use crate::watchdog::{forget_name, note_name};
 
 /// The next task's number. Process-wide, as `Task-N` is in asyncio.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -103,6 +104,8 @@ struct Extra {
     looked_away: Vec<Waker>,
     /// How many more polls may pass until those who were asked have answered.
     patience: u8,
+    /// In debug mode: the handle is gone, and the output is a `Result`.
+    is_result_unseen: bool,
 }
 
 /// See `stand.rs`.
@@ -128,6 +131,8 @@ pub(super) enum End {
 
 /// What is left to do for others when a task is done.
 pub(super) struct Bequest {
+    /// Nobody will ask for the result, and somebody should have.
+    pub(super) is_result_unseen: bool,
     pub(super) callbacks: Vec<Handle>,
     pub(super) watches: Vec<(Rc<Watch>, usize)>,
 }
@@ -149,7 +154,11 @@ impl TaskCell {
                 (Snapshot::default(), Some(context))
             }
         };
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let extra = (options.name.is_some() || shared_context.is_some()).then(|| {
+            if let Some(name) = &options.name {
+                note_name(id, name);
+            }
             Box::new(Extra {
                 name: options.name,
                 shared_context,
@@ -158,7 +167,7 @@ impl TaskCell {
         });
         TaskCell {
             inbox,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             location: options.location,
             flags: Cell::new(flags),
             reason: Cell::new(CancelReason::User),
@@ -211,16 +220,30 @@ impl TaskCell {
         self.given_name().unwrap_or_else(|| default_name(self.id))
     }
 
-    fn given_name(&self) -> Option<String> {
+    pub(crate) fn given_name(&self) -> Option<String> {
         self.peek_extra(|extra| extra.name.clone()).flatten()
     }
 
     pub(crate) fn set_name(&self, name: String) {
+        // One that is done has been forgotten.
+        if !self.is_done() {
+            note_name(self.id, &name);
+        }
         self.with_extra(|extra| extra.name = Some(name));
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
         TaskInfo::new(self.id, self.given_name(), self.location)
+    }
+
+    /// Nobody will ask for the result, which may be an error.
+    pub(super) fn mark_result_unseen(&self) {
+        self.with_extra(|extra| extra.is_result_unseen = true);
+    }
+
+    /// The latest request was the shutdown's, which asks for an end and gets one.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.reason.get() == CancelReason::Shutdown
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -343,7 +366,11 @@ impl TaskCell {
             drop(self.context.take());
         }
         let taken = self.peek_extra(|extra| {
+            if extra.name.is_some() {
+                forget_name(self.id);
+            }
             let bequest = Bequest {
+                is_result_unseen: extra.is_result_unseen,
                 callbacks: mem::take(&mut extra.done_callbacks),
                 watches: mem::take(&mut extra.watches),
             };

@@ -5,8 +5,10 @@
 
 pub(crate) mod cell;
 pub(crate) mod inquiry;
+pub(crate) mod observed;
 pub(crate) mod raise;
 pub(crate) mod raw;
+mod reports;
 pub(crate) mod scheduler;
 pub(crate) mod stand;
 pub(crate) mod watch;
@@ -26,6 +28,7 @@ use self::inquiry::{WaitsOn, answer, is_asking};
 use self::raise::Raising;
 pub(crate) use self::raw::spend_budget;
 use self::raw::{Joinable, with_current};
+use self::reports::is_result;
 use self::scheduler::{Mail, Ready, Scheduler};
 use self::stand::Standing;
 use crate::error::{CancelReason, CancelledError, Hold, JoinError};
@@ -443,6 +446,9 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         // `async-task` would cancel.
         if let Some(join) = self.join.take() {
+            if is_result::<T>() && !self.received {
+                join.metadata().leave_result();
+            }
             join.detach();
         }
     }

@@ -25,6 +25,7 @@ use slab::Slab;
 use super::TaskRef;
 use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
 use super::inquiry::is_asking;
+use super::reports::{report_swallowed, report_unseen_result};
 use super::scheduler::{Mail, Ready, Scheduler};
 use crate::context::{Entered, Identity, Lent, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
@@ -486,9 +487,20 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Scheduler, end: End) {
     scheduler.registry.remove(cell);
     // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
     cell.let_go();
-    let Some(Bequest { callbacks, watches }) = cell.mark_done(end) else {
+    if end == End::Returned && cell.cancelling() > 0 {
+        report_swallowed(cell, scheduler);
+    }
+    let Some(Bequest {
+        is_result_unseen,
+        callbacks,
+        watches,
+    }) = cell.mark_done(end)
+    else {
         return;
     };
+    if is_result_unseen && end == End::Returned {
+        report_unseen_result(cell, scheduler);
+    }
     for callback in callbacks {
         scheduler.push(Ready::Callback(callback));
     }

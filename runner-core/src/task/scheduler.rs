@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use super::TaskRef;
+use super::observed::Observed;
 use super::raw::{Parcel, Registry, Runnable};
+use super::reports::UnseenResults;
 use crate::context::{Lent, Snapshot};
 use crate::driver::Notify;
 use crate::exception::{ExceptionContext, ExceptionSink};
@@ -51,6 +53,12 @@ pub(crate) struct Scheduler {
     pub(super) registry: Registry,
     /// Where lost failures go.
     pub(crate) exceptions: Rc<ExceptionSink>,
+    /// What somebody wants to know; looked at once per poll.
+    pub(crate) observed: Observed,
+    /// See `reports.rs`.
+    pub(super) unseen_results: UnseenResults,
+    /// What came from other threads, ever.
+    received: Cell<u64>,
     /// See `spawned()`.
     spawned: Cell<u64>,
     /// What the main task of the run under way runs in, if that is lent.
@@ -80,6 +88,9 @@ impl Scheduler {
             mail: RefCell::default(),
             registry: Registry::default(),
             exceptions: Rc::default(),
+            observed: Observed::default(),
+            unseen_results: UnseenResults::default(),
+            received: Cell::new(0),
             spawned: Cell::new(0),
             lent_context: RefCell::default(),
             closing: Cell::new(false),
@@ -131,6 +142,7 @@ impl Scheduler {
             self.inbox.collect(&mut mail);
         }
         let count = mail.len().min(bound);
+        self.received.set(self.received.get() + count as u64);
         self.ready
             .borrow_mut()
             .extend(mail.drain(..count).map(|item| match item {
@@ -176,6 +188,11 @@ impl Scheduler {
         if let Some(lent) = &*self.lent_context.borrow() {
             lent.name_current();
         }
+    }
+
+    /// The number of wake-ups and calls that came from other threads.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
     }
 
     pub(super) fn count_spawned(&self) {

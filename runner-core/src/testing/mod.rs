@@ -31,6 +31,7 @@ pub struct TestOptions {
     leftovers_error: bool,
     loop_factory: Option<Box<dyn FnMut() -> io::Result<EventLoop>>>,
     shutdown_timeout: Option<Duration>,
+    blocked_loop_after: Option<Duration>,
 }
 
 /// Returns the settings of a plain `#[asyncio::test]`.
@@ -43,6 +44,7 @@ pub fn test_options() -> TestOptions {
         leftovers_error: false,
         loop_factory: None,
         shutdown_timeout: None,
+        blocked_loop_after: None,
     }
 }
 
@@ -92,6 +94,13 @@ impl TestOptions {
         self
     }
 
+    /// Has a thread report when the test blocks its thread for so long.
+    #[must_use]
+    pub fn blocked_loop_after(mut self, limit: Duration) -> TestOptions {
+        self.blocked_loop_after = Some(limit);
+        self
+    }
+
     /// Limits the orderly shutdown after the test.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> TestOptions {
@@ -100,7 +109,15 @@ impl TestOptions {
     }
 
     fn runner(&mut self, seed: u64) -> Runner {
-        let builder = Runner::builder().debug(self.debug).interrupt(false);
+        let builder = Runner::builder()
+            .debug(self.debug)
+            .interrupt(false)
+            // The signals are the test harness's.
+            .dump_on_signal(false);
+        let builder = match self.blocked_loop_after {
+            Some(limit) => builder.blocked_loop_after(limit),
+            None => builder,
+        };
         let builder = match self.shutdown_timeout {
             Some(timeout) => builder.shutdown_timeout(timeout),
             None => builder,
@@ -130,6 +147,7 @@ impl TestOptions {
 /// # Panics
 ///
 /// With the test's panic, when it takes too long, and when it leaves tasks behind that it must not leave.
+#[track_caller]
 pub(crate) fn test<T>(mut options: TestOptions, body: Body<'_, T>) -> Result<T, RunError> {
     run_once(&mut options, body, 0)
 }
@@ -173,6 +191,7 @@ fn run_seed<T>(
     output.expect("an expansion runs its test (a bug of this crate)")
 }
 
+#[track_caller]
 fn run_once<T>(options: &mut TestOptions, body: Body<'_, T>, seed: u64) -> Result<T, RunError> {
     let runner = options.runner(seed);
     let output = match options.timeout {

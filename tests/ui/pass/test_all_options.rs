@@ -11,6 +11,7 @@ use asyncio::runner;
     leftovers = "error",
     loop_factory = asyncio::EventLoop::new,
     shutdown_timeout = "250ms",
+    blocked_loop_after = "1s",
     crate = ::asyncio
 )]
 async fn case() {}

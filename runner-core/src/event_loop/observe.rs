@@ -1,0 +1,273 @@
+//! What is told of the loop's own work while somebody wants to know: slow steps, long waits, late timers.
+//!
+//! A poll begins and ends in [`LoopCore::run_observed`], and nowhere else as far as an observer is concerned; the loop comes
+//! here only if one of the flags is set that `task/observed.rs` lists. Debug mode's messages are asyncio's where it has one.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{EventLoop, LoopCore};
+use crate::driver::Wait;
+use crate::exception::{ExceptionContext, TaskInfo};
+use crate::handle::Handle;
+use crate::logging::{Level, is_heard, say};
+use crate::task::observed::Interest;
+use crate::task::scheduler::Ready;
+use crate::watchdog::{Beat, Watchdog, note_name};
+
+/// What is about to run.
+enum Subject {
+    Task(TaskInfo),
+    Callback(Handle),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Task(task) => task.fmt(f),
+            Subject::Callback(handle) => fmt::Debug::fmt(handle, f),
+        }
+    }
+}
+
+impl LoopCore {
+    /// Runs one entry of the ready queue for those who want to know.
+    #[inline(never)]
+    pub(super) fn run_observed(&self, entry: Ready) {
+        if self.scheduler.observed.has(Interest::WATCHED) {
+            if let Some(beat) = self.beat.get() {
+                match &entry {
+                    Ready::Task(runnable) => {
+                        let cell = runnable.metadata();
+                        beat.poll(cell.id(), cell.location());
+                    }
+                    Ready::Callback(handle) => beat.call(handle.location()),
+                }
+            }
+        }
+        if self.scheduler.observed.has(Interest::DEBUG) {
+            self.run_timed(entry);
+        } else {
+            self.run_entry(entry);
+        }
+    }
+
+    /// With a stopwatch. Not part of the caller, which then needs hardly a stack frame for those who only watch.
+    #[inline(never)]
+    fn run_timed(&self, entry: Ready) {
+        let (subject, callback) = match &entry {
+            Ready::Task(runnable) => (Subject::Task(runnable.metadata().info()), None),
+            Ready::Callback(handle) => (Subject::Callback(handle.clone()), Some(handle.location())),
+        };
+        self.current_callback.set(callback);
+        let started = Instant::now();
+        self.run_entry(entry);
+        let taken = started.elapsed();
+        self.current_callback.set(None);
+        if taken >= self.slow_callback_duration.get() {
+            let seconds = taken.as_secs_f64();
+            say(
+                Level::Warning,
+                format_args!("Executing {subject} took {seconds:.3} seconds"),
+            );
+        }
+    }
+
+    /// A report made by a callback names it in debug mode, if it names nobody else.
+    pub(super) fn name_reporter(&self, context: ExceptionContext) -> ExceptionContext {
+        match self.current_callback.get() {
+            Some(location) => context.with_callback_if_none(location),
+            None => context,
+        }
+    }
+
+    /// Waits, for those who want to know.
+    #[inline(never)]
+    pub(super) fn wait_observed(&self, wait: Wait) -> std::io::Result<()> {
+        let observed = &self.scheduler.observed;
+        if observed.has(Interest::WATCHED) {
+            self.beat().rest();
+        }
+        let (began, timer) = (self.now(), Instant::now());
+        let count = self.wait(wait)?;
+        if observed.has(Interest::METRICS) {
+            self.metrics.count_wait(timer.elapsed());
+        }
+        if observed.has(Interest::DEBUG) {
+            self.tell_wait(wait, began, count);
+        }
+        Ok(())
+    }
+
+    /// asyncio's words, up to 3.7. A wait that took longer than it was asked to is the machine's doing, and worth a warning.
+    fn tell_wait(&self, wait: Wait, began: Instant, count: usize) {
+        let now = self.now();
+        let taken = now.saturating_duration_since(began);
+        let deadline = wait.deadline();
+        let is_late = deadline.is_some_and(|deadline| {
+            now.saturating_duration_since(deadline.max(began)) >= self.slow_callback_duration.get()
+        });
+        let level = match taken {
+            _ if is_late => Level::Warning,
+            taken if taken >= Duration::from_secs(1) => Level::Info,
+            _ => Level::Debug,
+        };
+        if !is_heard(level) {
+            return;
+        }
+        let taken = Millis(taken);
+        let asked = deadline.map(|deadline| Millis(deadline.saturating_duration_since(began)));
+        match asked {
+            None => say(level, format_args!("poll took {taken}: {count} events")),
+            Some(asked) if count > 0 => say(
+                level,
+                format_args!("poll {asked} took {taken}: {count} events"),
+            ),
+            Some(asked) => say(level, format_args!("poll {asked} took {taken}: timeout")),
+        }
+    }
+
+    /// Counts, and tells of, what fired too late, given how late each was.
+    pub(super) fn note_late_timers(&self, late: &LateTimers) {
+        if late.count == 0 {
+            return;
+        }
+        self.metrics.count_late_timers(late.count);
+        if self.scheduler.observed.has(Interest::DEBUG) {
+            let seconds = late.worst.as_secs_f64();
+            let (count, were) = match late.count {
+                1 => (String::from("A timer"), "was"),
+                count => (format!("{count} timers"), "were"),
+            };
+            say(
+                Level::Warning,
+                format_args!("{count} {were} late, by {seconds:.3} seconds at most"),
+            );
+        }
+    }
+
+    /// Where it is told which poll is under way; made at the first use.
+    pub(super) fn beat(&self) -> &Arc<Beat> {
+        self.beat.get_or_init(|| Arc::new(Beat::new()))
+    }
+
+    /// The loop is not run any more.
+    pub(super) fn rest(&self) {
+        if self.scheduler.observed.has(Interest::WATCHED) {
+            self.beat().rest();
+        }
+    }
+
+    /// From now on, or no longer, it is told which poll is under way.
+    fn set_watched(&self, interest: Interest, wanted: bool) {
+        if wanted && !self.scheduler.observed.has(Interest::WATCHED) {
+            self.beat();
+            for task in self.scheduler.tasks() {
+                if let Some(name) = task.cell().given_name() {
+                    note_name(task.id(), &name);
+                }
+            }
+        }
+        self.scheduler.observed.set(interest, wanted);
+    }
+}
+
+impl LoopCore {
+    /// Publishes which poll is under way, for dumps that the loop cannot answer itself.
+    pub(crate) fn begin_dumps(&self) -> Arc<Beat> {
+        self.set_watched(Interest::DUMPS, true);
+        self.beat().clone()
+    }
+
+    pub(crate) fn end_dumps(&self) {
+        self.set_watched(Interest::DUMPS, false);
+    }
+}
+
+/// What fired too late, in one look at the timers.
+pub(super) struct LateTimers {
+    limit: Duration,
+    count: u64,
+    worst: Duration,
+}
+
+impl LateTimers {
+    /// For those who are late by `limit`.
+    pub(super) fn new(limit: Duration) -> LateTimers {
+        LateTimers {
+            limit,
+            count: 0,
+            worst: Duration::ZERO,
+        }
+    }
+
+    /// A timer fires, so long after its deadline.
+    pub(super) fn add(&mut self, late: Duration) {
+        if late >= self.limit {
+            self.count += 1;
+            self.worst = self.worst.max(late);
+        }
+    }
+}
+
+/// Milliseconds with three places.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} ms", self.0.as_secs_f64() * 1e3)
+    }
+}
+
+impl EventLoop {
+    /// Has a thread report when this loop is blocked for so long: when one poll or callback keeps its thread, by computing or
+    /// by waiting for something. `None` ends that.
+    ///
+    /// Debug mode is not needed. Each block is told once while it lasts, with what blocks, since when and, on Linux, whether
+    /// its thread computes or which system call it waits in; and once more when it is over. A loop that is not watched pays
+    /// nothing, one that is pays two stores per poll. The limit may be set at any time, and again.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use std::time::Duration;
+    ///
+    /// asyncio::run(async {
+    ///     asyncio::running_loop().set_blocked_loop_after(Duration::from_secs(1))?;
+    ///     // From here on, a call of `std::thread::sleep` for two seconds would be reported after one, with this line.
+    ///     asyncio::spawn(async { "quick" }).await.unwrap();
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap()
+    /// .unwrap();
+    /// ```
+    pub fn set_blocked_loop_after(
+        &self,
+        limit: impl Into<Option<Duration>>,
+    ) -> std::io::Result<()> {
+        let core = self.core();
+        let watchdog = match limit.into() {
+            Some(limit) if !core.is_closed() => Some(Watchdog::start(core.beat().clone(), limit)?),
+            _ => None,
+        };
+        core.set_watched(Interest::WATCHDOG, watchdog.is_some());
+        drop(core.watchdog.replace(watchdog));
+        Ok(())
+    }
+
+    /// Returns the limit set by [`set_blocked_loop_after`](EventLoop::set_blocked_loop_after).
+    pub fn blocked_loop_after(&self) -> Option<Duration> {
+        let watchdog = self.core().watchdog.borrow();
+        watchdog.as_ref().map(Watchdog::limit)
+    }
+}
+
+/// The line that scheduled the callback that runs now, in debug mode.
+pub(super) type CurrentCallback = std::cell::Cell<Option<&'static Location<'static>>>;
