@@ -139,11 +139,15 @@ impl Expiry {
         limit: &mut impl Limit,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<F::Output, TimeoutError>> {
+        self.delivery.resume(cx);
         let outcome = loop {
             let Some(running) = future.as_mut().as_pin_mut() else {
                 panic!("`WithTimeout` was polled after it was done; await it only once");
             };
-            if let Poll::Ready(value) = running.poll(cx) {
+            let within = self.standing.enter(cx);
+            let polled = running.poll(cx);
+            drop(within);
+            if let Poll::Ready(value) = polled {
                 self.delivery.settle();
                 break Ok(value);
             }
@@ -156,10 +160,11 @@ impl Expiry {
                 || limit.poll(cx).is_pending()
             {
                 self.standing.wait(cx);
+                self.delivery.suspend();
                 return Poll::Pending;
             }
             limit.expire();
-            self.delivery.send(CancelReason::Deadline);
+            self.delivery.send(CancelReason::Deadline, &self.standing);
         };
         self.standing.leave();
         future.set(None);

@@ -128,6 +128,7 @@ impl<T> Gathering<T> {
         if is_cancel_pending() {
             if is_over {
                 must_look_away(cx, || WaitsOn::new("nothing (gather)"));
+                self.standing.wait(cx);
                 // The outcomes stay here, for whoever polls after the request was delivered.
                 return Poll::Pending;
             }

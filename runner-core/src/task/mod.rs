@@ -110,6 +110,11 @@ pub(crate) fn is_request_passing() -> bool {
     is_cancel_pending() && !is_asking()
 }
 
+/// Returns `true` if somebody in the current task is still to be polled because of a request.
+pub(crate) fn awaits_answer() -> bool {
+    with_current(|current| current.is_some_and(TaskCell::awaits_answer))
+}
+
 /// Returns `true` if a cancellation waits to be delivered in the current task.
 pub(crate) fn is_cancel_pending() -> bool {
     with_current(|current| current.is_some_and(TaskCell::is_cancel_pending))
@@ -317,14 +322,22 @@ impl TaskRef {
 impl TaskCell {
     /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
     pub(crate) fn wake_to_cancel(&self) {
-        self.ask_stands().into_iter().for_each(Waker::wake);
+        self.ask_stands();
         self.wake();
     }
 
     /// Makes the request of a scope inside of the task, for the code below it, and wakes whoever may take it.
-    pub(crate) fn deliver_inside(&self, reason: CancelReason, origin: u64) {
+    pub(crate) fn deliver_inside(&self, reason: CancelReason, origin: u64, scope: &Standing) {
         self.request_from_scope(reason, origin);
-        self.ask_stands().into_iter().for_each(Waker::wake);
+        self.ask_inside(scope);
+    }
+
+    /// Makes a request pending again that was taken and delivered to nobody.
+    fn deliver_again(&self, mut request: CancelledError) {
+        self.redeliver(&request);
+        if let Some(hold) = request.take_hold() {
+            self.hold_request(|with| Some(Hold::both(hold, with)));
+        }
     }
 
     /// Makes a request pending again that was taken, beside an error that is returned now.
@@ -356,6 +369,7 @@ impl<T> Future for Task<T> {
             if this.task.is_finished() {
                 // The output stays where it is, for whoever awaits after the cancellation was delivered.
                 must_look_away(cx, || WaitsOn::task_end(&this.task));
+                this.wait(cx);
                 return Poll::Pending;
             }
             if answer(|| WaitsOn::task_end(&this.task)) {
