@@ -33,7 +33,8 @@ use crate::task::{is_cancel_pending, must_look_away};
 /// # Cancel safety
 ///
 /// A cancellation is passed on to every task that is not done. When all of them have ended it goes on, even if all of them
-/// have swallowed it. Dropped without being cancelled, it leaves the tasks going on in the background.
+/// have swallowed it. Should other code of the awaiting task, in a `join!` or a sub-executor, take it then and keep it, the
+/// `await` gives what the tasks gave. Dropped without being cancelled, it leaves the tasks going on in the background.
 ///
 /// # Differences from asyncio
 ///

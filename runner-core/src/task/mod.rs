@@ -39,7 +39,9 @@ use crate::inbox::Inbox;
 /// # Cancel safety
 ///
 /// A task that is cancelled while it awaits another one passes the request on, and waits for that one's own cleanup. If
-/// the other one swallows the request and returns a value, the value is received; nothing is lost.
+/// the other one swallows the request and returns a value, the value is received; nothing is lost. If it ends cancelled, the
+/// request goes on outwards; should other code of the awaiting task, in a `join!` or a sub-executor, take it and keep it, the
+/// `await` gives the [`JoinError`].
 ///
 /// # Differences from asyncio
 ///
