@@ -212,6 +212,35 @@ async fn the_last_message_wins() {
     assert_eq!(error_of(task.await).cancelled().unwrap().message(), None);
 }
 
+/// Tasks that wait for each other never end by themselves. A request is handed round and round, but not for ever.
+#[asyncio::test(virtual_time)]
+async fn tasks_that_wait_for_each_other_can_be_cancelled() {
+    for gathers in [false, true] {
+        let late = Rc::new(Cell::new(None::<Task<()>>));
+        let place = late.clone();
+        let first = asyncio::spawn(async move {
+            settle().await;
+            let second = place.take().unwrap();
+            if gathers {
+                let _never = asyncio::gather([second]).await;
+            } else {
+                let _never = second.await;
+            }
+        });
+        let reference = first.task_ref();
+        let second = asyncio::spawn(async move {
+            let _never = first.await;
+        });
+        let other = second.task_ref();
+        late.set(Some(second));
+        asyncio::sleep(SECOND).await;
+        reference.cancel();
+        asyncio::sleep(SECOND).await;
+        assert!(reference.is_finished() && other.is_finished());
+        assert!(reference.is_cancelled() || other.is_cancelled());
+    }
+}
+
 /// semantics 4.1, the awaiting side: whoever joins sees the message of the request.
 #[asyncio::test]
 async fn a_join_error_carries_the_message_and_the_reason() {

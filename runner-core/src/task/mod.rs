@@ -107,6 +107,16 @@ pub fn current_task() -> Option<TaskRef> {
     with_current(|current| current.map(TaskCell::to_ref))
 }
 
+/// More requests than anybody makes.
+const ROUNDS: u32 = 1000;
+
+/// Returns `true` if the current task has got so many requests that they must come from itself: tasks that wait for each other
+/// in a circle hand a request round and round. asyncio runs into Python's recursion limit there. The request is then not
+/// handed on but taken where it is, and that ends the circle.
+pub(crate) fn is_handed_round() -> bool {
+    with_current(|current| current.is_some_and(|current| current.cancelling() > ROUNDS))
+}
+
 /// Returns `true` if a request came out of what was polled, and goes on outwards.
 pub(crate) fn is_request_passing() -> bool {
     is_cancel_pending() && !is_asking()
@@ -368,7 +378,7 @@ impl<T> Future for Task<T> {
             }
         }
         if is_requested {
-            if this.task.is_finished() {
+            if this.task.is_finished() || is_handed_round() {
                 // The output stays where it is, for whoever awaits after the cancellation was delivered.
                 must_look_away(cx, || WaitsOn::task_end(&this.task));
                 this.wait(cx);
