@@ -278,6 +278,15 @@ async fn a_request_is_passed_on_to_all_and_goes_on_when_all_have_ended() {
     }
 }
 
+/// semantics 4.6: all children are done already: the gather is, too, without a turn of the loop.
+#[asyncio::test]
+async fn a_gather_of_tasks_that_are_done_is_ready_at_once() {
+    let tasks = [1, 2].map(|n| asyncio::spawn(std::future::ready(n)));
+    settle().await;
+    let gathered = gather(tasks).now_or_never().expect("all of them are done");
+    assert_eq!(gathered.unwrap(), [1, 2]);
+}
+
 /// test_cancel_gather_1: a gather that is done refuses; its values are not lost.
 #[asyncio::test]
 async fn a_request_loses_nothing_of_a_gather_that_is_done() {
@@ -615,4 +624,22 @@ async fn a_group_whose_request_a_sibling_keeps_raises_it_again() {
         caught.is_err()
     });
     assert!(cancelled_when_waiting(task).await.unwrap());
+}
+
+/// semantics 4.7: the timeout is an error of the remaining ones only, and cancels nothing; those that came before are given.
+#[asyncio::test(virtual_time)]
+async fn a_timeout_around_all_results_leaves_the_remaining_tasks_alone() {
+    let tasks = [1, 9].map(|n| asyncio::spawn(after(n * MS, n)));
+    let references = [tasks[0].task_ref(), tasks[1].task_ref()];
+    let mut results = as_completed(tasks);
+    let mut seen = Vec::new();
+    let all = async {
+        while let Some(result) = results.next().await {
+            seen.push(result.unwrap());
+        }
+    };
+    assert!(asyncio::timeout(5 * MS, all).await.is_err());
+    assert_eq!(seen, [1]);
+    assert!(!references[1].is_finished() && references[1].cancelling() == 0);
+    assert_eq!(results.next().await.unwrap().unwrap(), 9);
 }

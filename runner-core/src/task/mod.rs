@@ -36,6 +36,10 @@ use crate::inbox::Inbox;
 ///
 /// Dropping the handle detaches the task: it goes on, and if it panics the loop's exception handler is told.
 ///
+/// # Panics
+///
+/// Awaiting panics in the task itself, in a task of another loop while this one is not done, and after the output was given.
+///
 /// # Cancel safety
 ///
 /// A task that is cancelled while it awaits another one passes the request on, and waits for that one's own cleanup. If
@@ -428,8 +432,15 @@ impl<T> Task<T> {
         }
     }
 
-    /// Has a request of the awaiting task wake whoever is polled with `cx`.
+    /// Has a request of the awaiting task wake whoever is polled with `cx`. It waits for a task of the same loop: another one
+    /// does not run meanwhile.
     fn wait(&mut self, cx: &mut Cx<'_>) {
+        let is_at_home = |task: &TaskCell| std::ptr::eq(task.inbox, self.task.inbox());
+        assert!(
+            with_current(|current| current.is_none_or(is_at_home)),
+            "Task '{}' is attached to a different loop; await it in a task of that loop",
+            self.task.name()
+        );
         match &mut self.passing {
             Some(passing) => passing.standing.wait(cx),
             None if Standing::is_needed(cx) => {
