@@ -49,8 +49,8 @@ fn awaited_by(task: &TaskRef) -> Vec<String> {
 #[asyncio::test(leftovers = "cancel")]
 async fn a_task_knows_the_whole_chain_of_those_that_wait_for_it() {
     let (worker, reference) = worker();
-    let middle = named("middle", async { worker.await });
-    drop(named("boss", async { middle.await }));
+    let middle = named("middle", worker);
+    drop(named("boss", middle));
     settle().await;
     assert_eq!(awaited_by(&reference), ["middle", "boss"]);
 }

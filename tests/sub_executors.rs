@@ -510,7 +510,7 @@ async fn a_scope_goes_on_when_the_one_it_waits_for_is_dropped() {
                 if dropper.get() {
                     inner.borrow_mut().clear();
                 }
-                cx.waker().clone().wake();
+                cx.waker().wake_by_ref();
                 Poll::<()>::Pending
             });
             let both: FuturesUnordered<Either<_, _>> = [
