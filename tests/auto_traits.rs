@@ -83,9 +83,10 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::ExceptionContext,
         asyncio::Sleep,
         asyncio::CatchCancelled<Ready>,
-        asyncio::Timeout<Ready>,
+        asyncio::WithTimeout<Ready>,
         asyncio::CatchCancelled<Pinned>,
-        asyncio::Timeout<Pinned>,
+        asyncio::WithTimeout<Pinned>,
+        asyncio::Timeout,
         asyncio::Shield<u32>,
         asyncio::Gather<u32>,
         asyncio::GatherSettled<u32>,
@@ -120,6 +121,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::CancelledError,
         asyncio::CancelReason,
         asyncio::TimeoutError,
+        asyncio::RescheduleError,
         asyncio::TaskGroupError,
         asyncio::TaskFailure,
         asyncio::ContextError,
@@ -157,9 +159,10 @@ RunnerBuilder: Unpin
 ExceptionContext: Unpin
 Sleep: Unpin
 CatchCancelled<Ready>: Unpin
-Timeout<Ready>: Unpin
+WithTimeout<Ready>: Unpin
 CatchCancelled<Pinned>:
-Timeout<Pinned>:
+WithTimeout<Pinned>:
+Timeout: Unpin Clone
 Shield<u32>: Unpin
 Gather<u32>: Unpin
 GatherSettled<u32>: Unpin
@@ -189,6 +192,7 @@ JoinError: Send Sync
 CancelledError: Send Sync Unpin Clone
 CancelReason: Send Sync Unpin Clone Copy
 TimeoutError: Send Sync Unpin Clone Copy
+RescheduleError: Send Sync Unpin Clone Copy
 TaskGroupError: Send Sync Unpin
 TaskFailure: Send Sync Unpin
 ContextError: Send Sync Unpin Clone Copy

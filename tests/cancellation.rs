@@ -212,6 +212,35 @@ async fn the_last_message_wins() {
     assert_eq!(error_of(task.await).cancelled().unwrap().message(), None);
 }
 
+/// Tasks that wait for each other never end by themselves. A request is handed round and round, but not for ever.
+#[asyncio::test(virtual_time)]
+async fn tasks_that_wait_for_each_other_can_be_cancelled() {
+    for gathers in [false, true] {
+        let late = Rc::new(Cell::new(None::<Task<()>>));
+        let place = late.clone();
+        let first = asyncio::spawn(async move {
+            settle().await;
+            let second = place.take().unwrap();
+            if gathers {
+                let _never = asyncio::gather([second]).await;
+            } else {
+                let _never = second.await;
+            }
+        });
+        let reference = first.task_ref();
+        let second = asyncio::spawn(async move {
+            let _never = first.await;
+        });
+        let other = second.task_ref();
+        late.set(Some(second));
+        asyncio::sleep(SECOND).await;
+        reference.cancel();
+        asyncio::sleep(SECOND).await;
+        assert!(reference.is_finished() && other.is_finished());
+        assert!(reference.is_cancelled() || other.is_cancelled());
+    }
+}
+
 /// semantics 4.1, the awaiting side: whoever joins sees the message of the request.
 #[asyncio::test]
 async fn a_join_error_carries_the_message_and_the_reason() {
@@ -1079,6 +1108,48 @@ async fn an_expiry_cancels_the_child_that_the_body_awaits() {
     assert!(timeout(SECOND, child).await.is_err());
     assert!(reference.is_cancelled());
     assert_eq!(trace.take(), ["child cleaned up"]);
+}
+
+/// semantics 4.5, `timeout <= 0`: what is not done is cancelled and waited for; its value, if it swallows that, is given.
+#[asyncio::test(virtual_time)]
+async fn a_timeout_of_zero_waits_for_the_cleanup_of_the_task_it_cancels() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let child = asyncio::spawn(finally(pending::<()>(), async move || {
+        asyncio::sleep(SECOND).await;
+        notes.note("child cleaned up");
+    }));
+    settle().await;
+    assert!(timeout(Duration::ZERO, child).await.is_err());
+    assert_eq!(trace.take(), ["child cleaned up"]);
+    let swallows = asyncio::spawn(async {
+        catch_cancelled(pending::<()>()).await.unwrap_err();
+        7
+    });
+    settle().await;
+    assert_eq!(timeout(Duration::ZERO, swallows).await.unwrap().unwrap(), 7);
+}
+
+/// semantics 4.5: an error that the awaited code answers the expiry with is what the timeout gives.
+#[asyncio::test(virtual_time)]
+async fn a_body_that_answers_the_expiry_with_an_error_gives_that() {
+    let answer = timeout(SECOND, async {
+        catch_cancelled(pending::<()>()).await.unwrap_err();
+        Err::<(), _>("half of it is written")
+    });
+    assert_eq!(answer.await, Ok(Err("half of it is written")));
+    assert_eq!(current().cancelling(), 0);
+}
+
+/// semantics 4.5: what is awaited is no task of its own.
+#[asyncio::test]
+async fn the_body_of_a_timeout_runs_in_the_same_task() {
+    let outside = current().id();
+    let inside = timeout(HOUR, async {
+        asyncio::yield_now().await;
+        current().id()
+    });
+    assert_eq!(inside.await, Ok(outside));
 }
 
 /// semantics 4.4: the loop was busy past the deadline; a body that is ready by then has not timed out.

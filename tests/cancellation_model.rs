@@ -9,6 +9,8 @@ mod cases;
 mod frames;
 #[path = "cancellation_model/groups.rs"]
 mod groups;
+#[path = "cancellation_model/moving.rs"]
+mod moving;
 #[path = "cancellation_model/program.rs"]
 mod program;
 #[path = "cancellation_model/real.rs"]
@@ -21,6 +23,8 @@ mod requests;
 mod strategy;
 #[path = "cancellation_model/trace.rs"]
 mod trace;
+#[path = "cancellation_model/waits.rs"]
+mod waits;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -29,7 +33,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic;
 use std::thread;
 
-use asyncio::CancelReason;
+use asyncio::{CancelReason, RescheduleError};
 use proptest::test_runner::{
     Config, Reason, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
 };
@@ -109,7 +113,7 @@ fn missing(seen: &BTreeSet<&str>) -> Option<String> {
 }
 
 /// What must happen in some of the cases.
-const KINDS: [&str; 30] = [
+const KINDS: [&str; 39] = [
     "a block begins",
     "a guard is dropped",
     "a log",
@@ -124,6 +128,15 @@ const KINDS: [&str; 30] = [
     "joined a panic",
     "joined a cancellation",
     "joined what its group has",
+    "moved a deadline",
+    "came too late to an expiring timeout",
+    "came too late to an expired timeout",
+    "came too late to a finished timeout",
+    "waited for several",
+    "waited for one or none",
+    "took a value as it came",
+    "took a failure as it came",
+    "took a cancellation as it came",
     "gathered all",
     "gathering failed",
     "a group is done",
@@ -161,6 +174,21 @@ fn kind(event: &Event) -> &'static str {
             Outcome::Panicked => "joined a panic",
             Outcome::Cancelled(_) => "joined a cancellation",
             Outcome::Taken => "joined what its group has",
+        },
+        What::Rescheduled(Ok(())) => "moved a deadline",
+        What::Rescheduled(Err(error)) => match error {
+            RescheduleError::Expiring => "came too late to an expiring timeout",
+            RescheduleError::Expired => "came too late to an expired timeout",
+            _ => "came too late to a finished timeout",
+        },
+        What::Waited(ended) => match ended.len() {
+            0 | 1 => "waited for one or none",
+            _ => "waited for several",
+        },
+        What::Completed(_, outcome) => match outcome {
+            Outcome::Value => "took a value as it came",
+            Outcome::Cancelled(_) => "took a cancellation as it came",
+            _ => "took a failure as it came",
         },
         What::Gathered(Ok(_)) => "gathered all",
         What::Gathered(Err(_)) => "gathering failed",

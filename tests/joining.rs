@@ -12,6 +12,8 @@ use asyncio::{
     CancelReason, JoinError, ReturnWhen, Task, TaskRef, as_completed, catch_cancelled, finally,
     gather, shield, sleep, wait,
 };
+use futures_util::future::{Either, FutureExt, join};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use support::trace::{Trace, reports_of};
 
 const MS: Duration = Duration::from_millis(1);
@@ -276,6 +278,15 @@ async fn a_request_is_passed_on_to_all_and_goes_on_when_all_have_ended() {
     }
 }
 
+/// semantics 4.6: all children are done already: the gather is, too, without a turn of the loop.
+#[asyncio::test]
+async fn a_gather_of_tasks_that_are_done_is_ready_at_once() {
+    let tasks = [1, 2].map(|n| asyncio::spawn(std::future::ready(n)));
+    settle().await;
+    let gathered = gather(tasks).now_or_never().expect("all of them are done");
+    assert_eq!(gathered.unwrap(), [1, 2]);
+}
+
 /// test_cancel_gather_1: a gather that is done refuses; its values are not lost.
 #[asyncio::test]
 async fn a_request_loses_nothing_of_a_gather_that_is_done() {
@@ -504,4 +515,131 @@ async fn as_completed_cancels_nothing() {
     assert!(trace.take().is_empty());
     sleep(2 * MS).await;
     assert_eq!(trace.take(), ["went on"]);
+}
+
+// ----- a request that was raised, and that a sibling keeps -----
+
+/// Waits for a request and keeps it, so that its siblings in the same task go on.
+async fn keep_the_request() {
+    catch_cancelled(pending::<()>()).await.unwrap_err();
+}
+
+/// Cancels the task once it waits.
+async fn cancelled_when_waiting<T>(task: asyncio::Task<T>) -> Result<T, JoinError> {
+    settle().await;
+    assert!(task.cancel());
+    task.await
+}
+
+/// The request was delivered to the sibling, once. The join has something to give: how its task ended.
+#[asyncio::test(virtual_time)]
+async fn a_join_whose_request_a_sibling_keeps_gives_how_its_task_ended() {
+    for in_sub_executor in [false, true] {
+        let task = asyncio::spawn(async move {
+            let join_it = async {
+                let joined = asyncio::spawn(pending::<()>()).await;
+                assert!(joined.unwrap_err().is_cancelled());
+                sleep(MS).await; // nobody is disturbed any more
+            };
+            if in_sub_executor {
+                let both: FuturesUnordered<Either<_, _>> =
+                    [Either::Left(join_it), Either::Right(keep_the_request())]
+                        .into_iter()
+                        .collect();
+                both.collect::<Vec<()>>().await;
+            } else {
+                join(join_it, keep_the_request()).await;
+            }
+            current().cancelling()
+        });
+        let outcome = cancelled_when_waiting(task).await;
+        assert_eq!(outcome.unwrap(), 1, "counted once, and kept");
+    }
+}
+
+/// A gather gives what its tasks gave: all values if all of them have swallowed the request.
+#[asyncio::test(virtual_time)]
+async fn a_gather_whose_request_a_sibling_keeps_gives_its_outcomes() {
+    async fn swallow(value: u32) -> u32 {
+        let _swallowed = catch_cancelled(pending::<()>()).await;
+        value
+    }
+    let task = asyncio::spawn(async {
+        let gathered = asyncio::gather([swallow(1), swallow(2)]);
+        join(gathered, keep_the_request()).await.0
+    });
+    let outcome = cancelled_when_waiting(task).await.unwrap();
+    assert_eq!(outcome.unwrap(), [1, 2]);
+
+    let mixed = || [swallow(1).boxed_local(), pending::<u32>().boxed_local()];
+    let task =
+        asyncio::spawn(async move { join(asyncio::gather(mixed()), keep_the_request()).await.0 });
+    let outcome = cancelled_when_waiting(task).await.unwrap();
+    assert!(outcome.unwrap_err().is_cancelled());
+
+    let task = asyncio::spawn(async move {
+        let all = asyncio::gather(mixed()).return_exceptions();
+        join(all, keep_the_request()).await.0
+    });
+    let outcomes = cancelled_when_waiting(task).await.unwrap();
+    assert_eq!(*outcomes[0].as_ref().unwrap(), 1);
+    assert!(outcomes[1].as_ref().unwrap_err().is_cancelled());
+}
+
+/// The sibling keeps it for a while, and raises it then: it goes on outwards, through everybody.
+#[asyncio::test(virtual_time)]
+async fn a_request_that_the_sibling_raises_later_ends_them_all() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let join_it = async {
+            let _joined = asyncio::spawn(pending::<()>()).await;
+            let _dropped = notes.on_drop("the join's branch is dropped");
+            sleep(HOUR).await;
+        };
+        let sibling = async {
+            let cancelled = catch_cancelled(sleep(HOUR)).await.unwrap_err();
+            sleep(MS).await;
+            notes.note("the sibling raises");
+            cancelled.raise().await
+        };
+        join(join_it, sibling).await;
+    });
+    let outcome: Result<(), _> = cancelled_when_waiting(task).await;
+    assert!(outcome.unwrap_err().is_cancelled());
+    assert_eq!(
+        trace.take(),
+        ["the sibling raises", "the join's branch is dropped"]
+    );
+}
+
+/// A group whose body was interrupted has nothing to give: as with `raise`, the request still has to get out.
+#[asyncio::test(virtual_time)]
+async fn a_group_whose_request_a_sibling_keeps_raises_it_again() {
+    let task = asyncio::spawn(async {
+        let scope = asyncio::TaskGroup::scope(async |group| {
+            group.spawn(pending::<()>());
+        });
+        let caught = catch_cancelled(join(scope, keep_the_request())).await;
+        caught.is_err()
+    });
+    assert!(cancelled_when_waiting(task).await.unwrap());
+}
+
+/// semantics 4.7: the timeout is an error of the remaining ones only, and cancels nothing; those that came before are given.
+#[asyncio::test(virtual_time)]
+async fn a_timeout_around_all_results_leaves_the_remaining_tasks_alone() {
+    let tasks = [1, 9].map(|n| asyncio::spawn(after(n * MS, n)));
+    let references = [tasks[0].task_ref(), tasks[1].task_ref()];
+    let mut results = as_completed(tasks);
+    let mut seen = Vec::new();
+    let all = async {
+        while let Some(result) = results.next().await {
+            seen.push(result.unwrap());
+        }
+    };
+    assert!(asyncio::timeout(5 * MS, all).await.is_err());
+    assert_eq!(seen, [1]);
+    assert!(!references[1].is_finished() && references[1].cancelling() == 0);
+    assert_eq!(results.next().await.unwrap().unwrap(), 9);
 }

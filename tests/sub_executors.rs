@@ -5,12 +5,13 @@
 
 mod support;
 
-use std::cell::RefCell;
-use std::future::{pending, ready};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn, ready};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use asyncio::{JoinError, Task, catch_cancelled, finally, sleep, timeout};
+use asyncio::{CancelReason, JoinError, Task, TaskGroup, catch_cancelled, finally, sleep, timeout};
 use futures_util::future::{Either, FutureExt, LocalBoxFuture, join, join_all, select};
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use support::trace::Trace;
@@ -20,6 +21,33 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn error_of<T>(outcome: Result<T, JoinError>) -> JoinError {
     outcome.map(|_value| ()).unwrap_err()
+}
+
+/// Somebody else's future, which knows of no request and wakes itself again and again.
+async fn busy() {
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// `future` behind so many others that a sub-executor yields several times before it polls it.
+async fn behind_busy_ones(count: usize, future: impl Future<Output = ()>) {
+    let many = FuturesUnordered::new();
+    for _ in 0..count {
+        many.push(Either::Left(busy()));
+    }
+    many.push(Either::Right(future));
+    many.collect::<Vec<()>>().await;
+}
+
+/// `body` in a scope that notes a request, and raises it again.
+async fn scope(trace: Trace, name: &'static str, body: impl Future<Output = ()>) {
+    if let Err(cancelled) = catch_cancelled(body).await {
+        trace.note(name);
+        cancelled.raise().await
+    }
 }
 
 /// Waits, cleans up with an await when it is cancelled, and raises again.
@@ -247,14 +275,6 @@ async fn a_raise_whose_request_a_sibling_swallows_is_raised_again() {
 /// (In real time: virtual time stands still while somebody is busy.)
 #[asyncio::test]
 async fn a_busy_sub_executor_gets_the_time_to_ask_everybody() {
-    /// Somebody else's future, which knows of no request.
-    async fn busy() {
-        std::future::poll_fn(|cx| {
-            cx.waker().wake_by_ref();
-            std::task::Poll::<()>::Pending
-        })
-        .await;
-    }
     for around in [false, true] {
         let trace = Trace::new();
         let notes = trace.clone();
@@ -282,6 +302,232 @@ async fn a_busy_sub_executor_gets_the_time_to_ask_everybody() {
         };
         assert_eq!(trace.take(), expected);
     }
+}
+
+/// Nested ones too: the scope between them waits for the one inside of it.
+#[asyncio::test]
+async fn the_innermost_scope_in_nested_busy_sub_executors_is_the_first() {
+    for count in [5, 60] {
+        let trace = Trace::new();
+        let notes = trace.clone();
+        let task = asyncio::spawn(async move {
+            let waits = async {
+                notes.note("waits");
+                pending::<()>().await;
+            };
+            let inner = behind_busy_ones(count, scope(notes.clone(), "inner", waits));
+            let middle = behind_busy_ones(count, scope(notes.clone(), "middle", inner));
+            scope(notes.clone(), "outer", middle).await;
+        });
+        while trace.take().is_empty() {
+            asyncio::yield_now().await;
+        }
+        task.cancel();
+        assert!(error_of(task.await).is_cancelled());
+        assert_eq!(trace.take(), ["inner", "middle", "outer"], "with {count}");
+    }
+}
+
+/// The same if the request comes before the scopes have waited more than once.
+#[asyncio::test]
+async fn the_innermost_scope_is_the_first_from_its_first_poll_on() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let both = FuturesUnordered::new();
+        let inner = FuturesUnordered::new();
+        inner.push(Either::Left(scope(notes.clone(), "inner", pending())));
+        for _ in 0..5 {
+            inner.push(Either::Right(busy()));
+        }
+        let middle = scope(
+            notes.clone(),
+            "middle",
+            inner.collect::<Vec<()>>().map(drop),
+        );
+        both.push(Either::Left(middle));
+        both.push(Either::Right(async {
+            asyncio::current_task().unwrap().cancel();
+        }));
+        both.collect::<Vec<()>>().await;
+    });
+    assert!(error_of(task.await).is_cancelled());
+    assert_eq!(trace.take(), ["inner", "middle"]);
+}
+
+/// Every scope inside of a scope cleans up before that one does, whatever lies between.
+#[asyncio::test]
+async fn all_inner_scopes_clean_up_before_the_one_around_them_in_a_sub_executor() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let inner: FuturesUnordered<_> = (0..3)
+            .map(|_| well_behaved(notes.clone(), "inner"))
+            .collect();
+        let middle = scope(
+            notes.clone(),
+            "middle",
+            inner.collect::<Vec<()>>().map(drop),
+        );
+        behind_busy_ones(5, middle).await;
+    });
+    sleep(MS).await;
+    task.cancel();
+    assert!(error_of(task.await).is_cancelled());
+    assert_eq!(trace.take(), ["inner", "inner", "inner", "middle"]);
+}
+
+/// The body of a group and that of a generator are scopes as well: they do not give up what was not reached yet.
+#[asyncio::test]
+async fn bodies_of_groups_and_generators_wait_for_busy_sub_executors() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let grouped = async move {
+        let inner = behind_busy_ones(5, scope(notes, "in a group", pending()));
+        behind_busy_ones(5, async {
+            drop(TaskGroup::scope(async |_| inner.await).await);
+        })
+        .await;
+    };
+    let notes = trace.clone();
+    let generated = async move {
+        let mut values = asyncio::generator(async move |y| {
+            behind_busy_ones(5, scope(notes, "in a generator", pending())).await;
+            y.emit(()).await;
+        });
+        behind_busy_ones(5, async {
+            values.next().await;
+        })
+        .await;
+    };
+    for task in [asyncio::spawn(grouped), asyncio::spawn(generated)] {
+        sleep(MS).await;
+        task.cancel();
+        assert!(error_of(task.await).is_cancelled());
+    }
+    assert_eq!(trace.take(), ["in a group", "in a generator"]);
+}
+
+/// An expiry is for the code inside of the timeout: while that is not reached, nobody beside it takes it.
+#[asyncio::test]
+async fn an_expiry_that_has_not_arrived_yet_goes_to_no_sibling() {
+    for in_sub_executor in [false, true] {
+        let trace = Trace::new();
+        let slow = async {
+            let inner = async {
+                let expiry = catch_cancelled(pending::<()>()).await.unwrap_err();
+                assert_eq!(expiry.reason(), CancelReason::Deadline);
+                trace.note("inside");
+                expiry.raise().await
+            };
+            let outcome = timeout(MS, behind_busy_ones(5, inner)).await;
+            assert!(outcome.is_err());
+            trace.note("timed out");
+        };
+        let sibling = FuturesUnordered::new();
+        sibling.push(scope(trace.clone(), "sibling", sleep(20 * MS)));
+        let sibling = sibling.collect::<Vec<()>>().map(drop);
+        if in_sub_executor {
+            let both: FuturesUnordered<Either<_, _>> = [Either::Left(slow), Either::Right(sibling)]
+                .into_iter()
+                .collect();
+            both.collect::<Vec<()>>().await;
+        } else {
+            join(slow, sibling).await;
+        }
+        assert_eq!(trace.take(), ["inside", "timed out"]);
+        assert_eq!(asyncio::current_task().unwrap().cancelling(), 0);
+    }
+}
+
+/// The same for the closing of a generator, which has to get to the end of its body's cleanup.
+#[asyncio::test]
+async fn closing_a_generator_reaches_through_a_busy_sub_executor() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let mut values = asyncio::generator(async move |y| {
+        let emitting = async {
+            y.emit(()).await;
+        };
+        behind_busy_ones(5, finally(emitting, async || notes.note("cleaned up"))).await;
+    });
+    assert_eq!(values.next().await, Some(()));
+    values.aclose().await;
+    assert_eq!(trace.take(), ["cleaned up"]);
+}
+
+/// One that is polled no more never answers, and one that is busy for ever is no reason to wait for it for ever.
+#[asyncio::test]
+async fn a_sub_executor_that_is_not_polled_holds_nobody_up_beside_a_busy_one() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let mut dormant = Box::pin(well_behaved(notes.clone(), "dormant"));
+        let asleep = FuturesUnordered::new();
+        asleep.push(poll_fn(|cx| dormant.as_mut().poll(cx)).boxed_local());
+        let asleep = Rc::new(RefCell::new(asleep));
+        let begin = asleep.clone();
+        let middle = async move {
+            // Polled once, and never again.
+            poll_fn(|cx| {
+                assert!(begin.borrow_mut().poll_next_unpin(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            busy().await;
+        };
+        behind_busy_ones(5, scope(notes.clone(), "middle", middle)).await;
+        drop(asleep);
+    });
+    sleep(MS).await;
+    task.cancel();
+    assert!(error_of(task.await).is_cancelled());
+    assert_eq!(trace.take(), ["middle"]);
+}
+
+/// A scope that has let another one go first is asked again when that is dropped by somebody else.
+#[asyncio::test(virtual_time)]
+async fn a_scope_goes_on_when_the_one_it_waits_for_is_dropped() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let inner = Rc::new(RefCell::new(FuturesUnordered::new()));
+    let dropper = Rc::new(Cell::new(false));
+    let task = asyncio::spawn({
+        let (inner, dropper) = (inner.clone(), dropper.clone());
+        async move {
+            inner
+                .borrow_mut()
+                .push(well_behaved(notes.clone(), "dropped").boxed_local());
+            let polled = Cell::new(0);
+            let middle = poll_fn(|cx| {
+                polled.set(polled.get() + 1);
+                if polled.get() == 1 {
+                    assert!(inner.borrow_mut().poll_next_unpin(cx).is_pending());
+                }
+                Poll::<()>::Pending
+            });
+            let drops = poll_fn(|cx| {
+                if dropper.get() {
+                    inner.borrow_mut().clear();
+                }
+                cx.waker().wake_by_ref();
+                Poll::<()>::Pending
+            });
+            let both: FuturesUnordered<Either<_, _>> = [
+                Either::Left(scope(notes.clone(), "middle", middle)),
+                Either::Right(drops),
+            ]
+            .into_iter()
+            .collect();
+            both.collect::<Vec<()>>().await;
+        }
+    });
+    asyncio::yield_now().await;
+    asyncio::yield_now().await;
+    task.cancel();
+    dropper.set(true);
+    assert!(error_of(task.await).is_cancelled());
+    assert_eq!(trace.take(), ["middle"]);
 }
 
 /// A sub-executor that is not polled never answers: nobody waits for it for long.

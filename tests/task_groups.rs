@@ -846,3 +846,56 @@ async fn a_thousand_children_end_with_few_polls_of_the_body() {
     .unwrap();
     assert!(polls.get() <= 3, "{}", polls.get());
 }
+
+/// semantics 4.8: `cancel()` after the exit does nothing.
+#[asyncio::test]
+async fn cancelling_a_group_after_its_end_does_nothing() {
+    let kept = Rc::new(RefCell::new(None));
+    let scope = TaskGroup::scope(async |group| {
+        *kept.borrow_mut() = Some(group.clone());
+        7
+    });
+    assert_eq!(scope.await.unwrap(), 7);
+    kept.borrow().as_ref().unwrap().cancel();
+    asyncio::yield_now().await;
+    assert_eq!(current().cancelling(), 0);
+}
+
+/// semantics 4.8: the parent is cancelled once, however many children fail.
+#[asyncio::test(virtual_time)]
+async fn several_failures_interrupt_the_body_once() {
+    let interruptions = Cell::new(0);
+    let scope = TaskGroup::scope(async |group| {
+        for n in 1..=3 {
+            group.spawn(async move {
+                let _cancelled = catch_cancelled(sleep(n * MS)).await;
+                Err::<(), _>("failed")
+            });
+        }
+        let cancelled = catch_cancelled(sleep(HOUR)).await.unwrap_err();
+        interruptions.set(interruptions.get() + 1);
+        assert_eq!(current().cancelling(), 1);
+        sleep(MS).await; // nothing interrupts this
+        cancelled.raise().await
+    });
+    let Err(error) = scope.await;
+    assert_eq!(error.failures().len(), 3);
+    assert_eq!((interruptions.get(), current().cancelling()), (1, 0));
+}
+
+/// semantics 4.8: the representation of a group that stops.
+#[asyncio::test(virtual_time)]
+async fn a_groups_representation_names_its_state() {
+    let scope = TaskGroup::scope(async |group| {
+        group.spawn(finally(sleep(HOUR), async || sleep(MS).await));
+        group.spawn(fail_after(MS, "failed"));
+        assert_eq!(format!("{group:?}"), "<TaskGroup tasks=2 errors=0 entered>");
+        let cancelled = catch_cancelled(sleep(HOUR)).await.unwrap_err();
+        assert_eq!(
+            format!("{group:?}"),
+            "<TaskGroup tasks=1 errors=1 cancelling>"
+        );
+        cancelled.raise().await
+    });
+    assert!(scope.await.is_err());
+}

@@ -565,3 +565,14 @@ fn thousands_of_pending_tasks_are_dropped_at_close() {
     event_loop.close().unwrap();
     assert_eq!(Rc::strong_count(&alive), 1);
 }
+
+/// semantics 4.1: "attached to a different loop". That one does not run, so it would be waited for in vain.
+#[asyncio::test]
+async fn a_task_that_awaits_one_of_another_loop_panics_instead_of_hanging() {
+    let other = asyncio::EventLoop::new().unwrap();
+    let task = other.spawn(std::future::pending::<()>());
+    let error = asyncio::spawn(task).await.unwrap_err();
+    let panic = error.to_string();
+    assert!(panic.contains("attached to a different loop"), "{panic}");
+    other.close().unwrap();
+}

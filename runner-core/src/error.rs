@@ -222,6 +222,30 @@ impl fmt::Display for TimeoutError {
 
 impl Error for TimeoutError {}
 
+/// [`Timeout::reschedule`](crate::Timeout::reschedule) came too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RescheduleError {
+    /// The time is over, and the code inside is ending because of it.
+    Expiring,
+    /// The scope is over, and its time was over before.
+    Expired,
+    /// The scope was over in time.
+    Finished,
+}
+
+impl fmt::Display for RescheduleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RescheduleError::Expiring => "cannot reschedule a timeout that is expiring",
+            RescheduleError::Expired => "cannot reschedule a timeout that has expired",
+            RescheduleError::Finished => "cannot reschedule a timeout whose scope is over",
+        })
+    }
+}
+
+impl Error for RescheduleError {}
+
 impl From<TimeoutError> for io::Error {
     fn from(error: TimeoutError) -> io::Error {
         io::Error::new(io::ErrorKind::TimedOut, error)

@@ -20,7 +20,7 @@ use crate::event_loop::{CloseAsync, EventLoop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::task::inquiry::WaitsOn;
 use crate::task::stand::Standing;
-use crate::task::{is_cancel_pending, is_request_passing, must_look_away};
+use crate::task::{awaits_answer, is_cancel_pending, is_request_passing, must_look_away};
 
 /// Makes a stream of the values that `body` emits.
 ///
@@ -171,7 +171,7 @@ impl<T> State<T> {
         match polled {
             Poll::Ready(()) => Poll::Ready(None),
             Poll::Pending => {
-                if is_request_passing() {
+                if is_request_passing() && !awaits_answer() {
                     // Nobody in the body took it: it passes through, and takes the body along.
                     self.finish();
                 }
@@ -232,6 +232,7 @@ impl<T> State<T> {
 struct Closing<T> {
     state: Rc<State<T>>,
     delivery: Delivery,
+    standing: Standing,
 }
 
 impl<T> Closing<T> {
@@ -239,6 +240,7 @@ impl<T> Closing<T> {
         Closing {
             state,
             delivery: Delivery::default(),
+            standing: Standing::default(),
         }
     }
 
@@ -259,18 +261,23 @@ impl<T> Future for Closing<T> {
             self.state.finish();
             return Poll::Ready(());
         }
-        let state = self.state.clone();
-        let delivery = &mut self.delivery;
+        let this = &mut *self;
+        let (state, delivery) = (this.state.clone(), &mut this.delivery);
+        delivery.resume(cx);
+        let within = this.standing.enter(cx);
         if delivery.is_idle() && !is_cancel_pending() {
-            delivery.send(CancelReason::User);
+            delivery.send(CancelReason::User, &this.standing);
         }
         let polled = state.poll_body(cx);
+        drop(within);
         if polled.is_ready() {
             delivery.settle();
+            this.standing.leave();
             return Poll::Ready(());
         }
-        if delivery.came_back(&Standing::default()) {
+        if delivery.came_back(&this.standing) {
             state.finish();
+            this.standing.leave();
             return Poll::Ready(());
         }
         if let Some(value) = state.slot.take() {
@@ -279,7 +286,9 @@ impl<T> Future for Closing<T> {
             state.finish();
             panic!("async generator ignored its close: it emitted a value during its cleanup");
         }
-        if is_request_passing() {
+        this.standing.wait(cx);
+        delivery.suspend();
+        if is_request_passing() && !awaits_answer() {
             // A request from outside passes through, and takes the body along.
             state.finish();
         }

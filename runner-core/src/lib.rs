@@ -44,9 +44,13 @@ mod testing;
 #[doc(hidden)]
 pub mod private;
 
-pub use cancel::{CatchCancelled, Timeout, catch_cancelled, finally, timeout, timeout_at};
+pub use cancel::{
+    CatchCancelled, Timeout, WithTimeout, catch_cancelled, finally, timeout, timeout_at,
+};
 pub use context::{Context, ContextVar, Token, copy_context};
-pub use error::{CancelReason, CancelledError, ContextError, JoinError, RunError, TimeoutError};
+pub use error::{
+    CancelReason, CancelledError, ContextError, JoinError, RescheduleError, RunError, TimeoutError,
+};
 pub use event_loop::{
     CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, Metrics, RemoteTask,
     TaskBuilder, TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop,

@@ -3,10 +3,12 @@
 use asyncio::CancelReason;
 
 use super::groups::{Gathering, GroupBody, GroupEnd};
+use super::moving::MovingNumber;
 use super::program::{Block, HandleEnd, Op, Owner, Then, Whom};
 use super::reference::{Machine, Number, ScopeNumber, TimerKey};
 use super::requests::{Cancellation, Raising};
 use super::trace::{Outcome, Request, What};
+use super::waits::{Completing, Waiting};
 
 /// What a frame leaves to the one below it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(super) enum Frame<'p> {
     /// Two branches, run by turns.
     Both([Branch<'p>; 2]),
     Gathering(Gathering),
+    Waiting(Waiting),
+    Completing(Completing),
     GroupBody(GroupBody),
     GroupEnd(GroupEnd),
 }
@@ -64,10 +68,12 @@ pub(super) struct Branch<'p> {
 }
 
 pub(super) struct Timeout {
-    limit: u64,
-    timer: Option<TimerKey>,
+    pub(super) limit: u64,
+    pub(super) timer: Option<TimerKey>,
     /// It has expired, and a request is under way inside.
-    sent: Option<ScopeNumber>,
+    pub(super) sent: Option<ScopeNumber>,
+    /// It has no limit, but a deadline that can be moved.
+    pub(super) moving: Option<MovingNumber>,
 }
 
 /// What somebody has of a task.
@@ -115,6 +121,8 @@ impl<'p> Machine<'p> {
                 ) => self.drop_handle(handle.child),
                 Some(Frame::Both(branches)) => self.drop_branches(number, branches),
                 Some(Frame::Shielding(child)) => self.drop_handle(child),
+                Some(Frame::Waiting(waiting)) => self.drop_waiting(waiting),
+                Some(Frame::Completing(completing)) => self.drop_completing(completing),
                 Some(Frame::Gathering(gathering)) => self.drop_members(gathering.members),
                 Some(Frame::GroupBody(body)) => self.drop_group_body(number, &body),
                 Some(Frame::GroupEnd(end)) => self.drop_group(end.group),
@@ -161,6 +169,8 @@ impl<'p> Machine<'p> {
             Frame::Join => self.join(number),
             Frame::Shielding(child) => self.shield(number, child),
             Frame::Gathering(gathering) => self.gather(number, gathering),
+            Frame::Waiting(waiting) => self.wait_for(number, waiting),
+            Frame::Completing(completing) => self.complete_next(number, completing),
             Frame::GroupEnd(end) => self.end_group(number, end),
             _ => unreachable!("a scope is never the innermost frame"),
         }
@@ -193,10 +203,23 @@ impl<'p> Machine<'p> {
                     limit: *limit,
                     timer: None,
                     sent: None,
+                    moving: None,
                 };
                 self.push(number, Frame::Timeout(timeout));
                 self.enter(number, body);
             }
+            Op::Moving { limit, body } => {
+                let timeout = self.begin_moving(number, *limit);
+                self.push(number, Frame::Timeout(timeout));
+                self.enter(number, body);
+            }
+            Op::Reschedule(after) => self.reschedule(number, *after),
+            Op::Wait {
+                children,
+                until,
+                limit,
+            } => self.begin_wait(number, children, *until, *limit),
+            Op::AsCompleted(children) => self.begin_completing(number, children),
             Op::Spawn {
                 owner,
                 child,
@@ -204,7 +227,8 @@ impl<'p> Machine<'p> {
                 end,
             } => {
                 let place = self.place(number);
-                let handle = self.spawn(child, place);
+                let limited = self.limited(number);
+                let handle = self.spawn(child, place, limited);
                 if let (Owner::Group, Some(group)) = (owner, place) {
                     self.adopt(group, child.task);
                 }
@@ -478,6 +502,7 @@ impl<'p> Machine<'p> {
             Frame::GroupBody(_) => return self.ask_group(number, place),
             Frame::Timeout(timeout) => {
                 let (sent, mut timer, limit) = (timeout.sent, timeout.timer, timeout.limit);
+                let moving = timeout.moving;
                 if task.has_come_back(sent) {
                     self.time_out(number, place);
                     return true;
@@ -485,7 +510,10 @@ impl<'p> Machine<'p> {
                 // A request from outside comes first.
                 task.looked_away |= sent.is_none() && pending;
                 if sent.is_none() && !pending {
-                    let expired = self.has_passed(number, &mut timer, limit);
+                    let expired = match moving {
+                        None => self.has_passed(number, &mut timer, limit),
+                        Some(moving) => self.has_run_out(number, moving, &mut timer),
+                    };
                     let sent = expired.then(|| self.send_inside(number, CancelReason::Deadline));
                     if let Frame::Timeout(timeout) = &mut self.task(number).frames[place] {
                         (timeout.timer, timeout.sent) = (timer, sent);
@@ -538,6 +566,9 @@ impl<'p> Machine<'p> {
     }
 
     pub(super) fn leave_timeout(&mut self, number: Number, timeout: &Timeout) {
+        if let Some(moving) = timeout.moving {
+            self.leave_moving(moving);
+        }
         self.forget_timer(timeout.timer);
         self.task(number).withdraw(timeout.sent);
     }

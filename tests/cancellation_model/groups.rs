@@ -68,10 +68,7 @@ impl<'p> Machine<'p> {
 
     pub(super) fn begin_gather(&mut self, number: Number, children: &'p [Child], settled: bool) {
         let watch = self.new_watch();
-        let place = self.place(number);
-        for child in children {
-            self.spawn(child, place);
-        }
+        self.spawn_all(number, children);
         let member = |child: &Child| Member {
             task: child.task,
             outcome: None,

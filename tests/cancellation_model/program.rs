@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use asyncio::ReturnWhen;
+
 /// A task's first code, the tasks that it starts in turn, and the requests that come from outside.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -68,6 +70,13 @@ pub(crate) enum Op {
         limit: u64,
         body: Block,
     },
+    /// `Timeout::scope_at(limit, body)`, in milliseconds from then on.
+    Moving {
+        limit: Option<u64>,
+        body: Block,
+    },
+    /// `timeout.reschedule(after)` of the innermost moving timeout around this text, if there is one.
+    Reschedule(Option<u64>),
     /// Starts a task, and keeps its handle during another block.
     Spawn {
         owner: Owner,
@@ -85,6 +94,14 @@ pub(crate) enum Op {
         children: Vec<Child>,
         settled: bool,
     },
+    /// `wait(&children, until)`, perhaps with a timeout.
+    Wait {
+        children: Vec<Child>,
+        until: ReturnWhen,
+        limit: Option<u64>,
+    },
+    /// `as_completed(children)`, to the last of them.
+    AsCompleted(Vec<Child>),
     /// `TaskGroup::scope(body)`
     Group {
         body: Block,
@@ -181,7 +198,7 @@ impl Op {
         match self {
             Op::Catch { body, handler, .. } => vec![body, handler],
             Op::Finally { body, cleanup } => vec![body, cleanup],
-            Op::Timeout { body, .. } | Op::Group { body } => vec![body],
+            Op::Timeout { body, .. } | Op::Moving { body, .. } | Op::Group { body } => vec![body],
             Op::Both { left, right } => vec![left, right],
             Op::Spawn { meanwhile, .. } => vec![meanwhile],
             _ => Vec::new(),
@@ -191,7 +208,9 @@ impl Op {
     fn children(&mut self) -> Vec<&mut Child> {
         match self {
             Op::Spawn { child, .. } => vec![child],
-            Op::Gather { children, .. } => children.iter_mut().collect(),
+            Op::Gather { children, .. } | Op::Wait { children, .. } | Op::AsCompleted(children) => {
+                children.iter_mut().collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -311,6 +330,20 @@ fn write_op(f: &mut fmt::Formatter<'_>, op: &Op, depth: usize) -> fmt::Result {
         ),
         Op::Finally { body, cleanup } => write!(f, "try {} finally {}", text(body), text(cleanup)),
         Op::Timeout { limit, body } => write!(f, "timeout {limit}ms {}", text(body)),
+        Op::Moving { limit, body } => write!(f, "moving timeout {limit:?} {}", text(body)),
+        Op::Reschedule(after) => write!(f, "reschedule to {after:?}"),
+        Op::Wait {
+            children,
+            until,
+            limit,
+        } => {
+            write!(f, "wait for {until:?} at most {limit:?}")?;
+            write_children(f, children, depth)
+        }
+        Op::AsCompleted(children) => {
+            write!(f, "as completed")?;
+            write_children(f, children, depth)
+        }
         Op::Spawn {
             owner,
             child,
@@ -325,8 +358,7 @@ fn write_op(f: &mut fmt::Formatter<'_>, op: &Op, depth: usize) -> fmt::Result {
         ),
         Op::Gather { children, settled } => {
             write!(f, "gather {}", if *settled { "all of" } else { "" })?;
-            let mut each = children.iter();
-            each.try_for_each(|child| write!(f, " t{} {}", child.task, text(&child.body)))
+            write_children(f, children, depth)
         }
         Op::Both { left, right } => write!(f, "both {} and {}", text(left), text(right)),
         Op::Group { body } => write!(f, "group {}", text(body)),
@@ -342,4 +374,9 @@ fn write_op(f: &mut fmt::Formatter<'_>, op: &Op, depth: usize) -> fmt::Result {
         Op::Fail => write!(f, "fail"),
         Op::Panic => write!(f, "panic"),
     }
+}
+
+fn write_children(f: &mut fmt::Formatter<'_>, children: &[Child], depth: usize) -> fmt::Result {
+    let mut each = children.iter();
+    each.try_for_each(|child| write!(f, " t{} {}", child.task, Text(&child.body, depth)))
 }

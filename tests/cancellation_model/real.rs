@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use asyncio::{
-    CancelledError, EventLoop, JoinError, RunError, Task, TaskGroup, TaskGroupError, TaskRef,
-    catch_cancelled, finally, gather, shield, timeout,
+    CancelledError, EventLoop, JoinError, ReturnWhen, RunError, Task, TaskGroup, TaskGroupError,
+    TaskRef, Timeout, as_completed, catch_cancelled, finally, gather, shield, timeout, wait,
 };
 use futures_util::future::join;
 
@@ -63,6 +63,7 @@ async fn drive(world: Rc<World>, program: &Program) {
     let outside = Place {
         world: world.clone(),
         group: None,
+        timeout: None,
     };
     drop(outside.spawn(&program.root));
     for event in program.events.iter().filter(|event| event.at == 0) {
@@ -317,11 +318,12 @@ async fn run_task(place: Place, child: Child) -> Result<Value, Failed> {
     })
 }
 
-/// Where code runs: in this world, and inside of this group.
+/// Where code runs: in this world, and inside of this group and this timeout.
 #[derive(Clone)]
 struct Place {
     world: Rc<World>,
     group: Option<TaskGroup>,
+    timeout: Option<Timeout>,
 }
 
 impl Place {
@@ -363,6 +365,19 @@ impl Place {
                 return finally(self.run_block(body), cleanup).await;
             }
             Op::Timeout { limit, body } => return self.run_timeout(*limit, body).await,
+            Op::Moving { limit, body } => return self.run_moving(*limit, body).await,
+            Op::Reschedule(after) => {
+                if let Some(timeout) = &self.timeout {
+                    let answer = timeout.reschedule(self.in_a_while(*after));
+                    world.look(What::Rescheduled(answer));
+                }
+            }
+            Op::Wait {
+                children,
+                until,
+                limit,
+            } => self.run_wait(children, *until, *limit).await,
+            Op::AsCompleted(children) => self.run_as_completed(children).await,
             Op::Spawn {
                 owner,
                 child,
@@ -433,6 +448,53 @@ impl Place {
         }
     }
 
+    fn in_a_while(&self, after: Option<u64>) -> Option<Instant> {
+        let now = self.world.event_loop.time();
+        after.map(|after| now + Duration::from_millis(after))
+    }
+
+    async fn run_moving(&self, limit: Option<u64>, body: &Block) -> Result<(), Failed> {
+        let body = async |timeout: &Timeout| {
+            let inside = Place {
+                timeout: Some(timeout.clone()),
+                ..self.clone()
+            };
+            inside.run_block(body).await
+        };
+        match Timeout::scope_at(self.in_a_while(limit), body).await {
+            Ok(outcome) => {
+                self.world.look(What::InTime);
+                outcome
+            }
+            Err(_expired) => {
+                self.world.look(What::TimedOut);
+                Ok(())
+            }
+        }
+    }
+
+    async fn run_wait(&self, children: &[Child], until: ReturnWhen, limit: Option<u64>) {
+        let tasks: Vec<_> = children.iter().map(|child| self.spawn(child)).collect();
+        let mut waiting = wait(&tasks, until);
+        if let Some(limit) = limit {
+            waiting = waiting.timeout(Duration::from_millis(limit));
+        }
+        let (ended, _) = waiting.await;
+        let numbers = ended
+            .iter()
+            .filter_map(|task| self.world.number_of(task.id()));
+        self.world.look(What::Waited(numbers.collect()));
+    }
+
+    async fn run_as_completed(&self, children: &[Child]) {
+        let tasks: Vec<_> = children.iter().map(|child| self.spawn(child)).collect();
+        let mut results = as_completed(tasks);
+        while let Some((index, result)) = results.next_with_index().await {
+            let what = What::Completed(children[index].task, outcome_of(&result));
+            self.world.look(what);
+        }
+    }
+
     async fn keep<T: Output>(
         &self,
         number: usize,
@@ -476,8 +538,8 @@ impl Place {
     async fn run_group(&self, body: &Block) {
         let body = async |group: &TaskGroup| {
             let inside = Place {
-                world: self.world.clone(),
                 group: Some(group.clone()),
+                ..self.clone()
             };
             inside.run_block(body).await
         };

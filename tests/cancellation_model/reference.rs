@@ -10,6 +10,7 @@ use asyncio::CancelReason;
 
 use super::frames::{Completion, Frame, Handle, Step};
 use super::groups::Group;
+use super::moving::{Moving, MovingNumber};
 use super::program::{Act, Child, Program};
 use super::requests::{Cancellation, Hold, LetGo};
 use super::trace::{Event, Outcome, Request, What};
@@ -41,6 +42,7 @@ pub(super) struct Machine<'p> {
     tasks: Vec<Option<Task<'p>>>,
     pub(super) watches: Vec<Watch>,
     pub(super) groups: Vec<Group>,
+    pub(super) moving: Vec<Moving>,
     /// Requests that scopes have made.
     scopes: usize,
     /// The task whose turn it is.
@@ -91,10 +93,13 @@ pub(super) struct Task<'p> {
     pub(super) owner: Option<GroupNumber>,
     /// The group that the task's text stands in.
     pub(super) place: Option<GroupNumber>,
+    /// The moving timeout that it stands in.
+    pub(super) limited: Option<MovingNumber>,
     /// Its group has its error.
     pub(super) failed: bool,
     end: Option<End>,
     was_cancelled: bool,
+    panicked: bool,
     /// Nobody has the handle any more.
     detached: bool,
     pub(super) awaiter: Option<Number>,
@@ -132,6 +137,7 @@ impl<'p> Machine<'p> {
             tasks: (0..program.tasks).map(|_| None).collect(),
             watches: Vec::new(),
             groups: Vec::new(),
+            moving: Vec::new(),
             scopes: 0,
             current: None,
             running: None,
@@ -146,7 +152,7 @@ impl<'p> Machine<'p> {
                 self.set_timer(event.at, Due::Outside(index));
             }
         }
-        let root = self.spawn(&self.program.root, None);
+        let root = self.spawn(&self.program.root, None, None);
         self.drop_handle(root.child);
         for (index, event) in self.program.events.iter().enumerate() {
             if event.at == 0 {
@@ -252,13 +258,36 @@ impl<'p> Machine<'p> {
         }
     }
 
+    /// The same for a moment.
+    pub(super) fn has_come(
+        &mut self,
+        number: Number,
+        timer: &mut Option<TimerKey>,
+        when: u64,
+    ) -> bool {
+        self.has_passed(number, timer, when.saturating_sub(self.now))
+    }
+
+    pub(super) fn in_a_while(&self, after: Option<u64>) -> Option<u64> {
+        after.map(|after| self.now + after)
+    }
+
+    pub(super) fn has_panicked(&mut self, number: Number) -> bool {
+        self.task(number).panicked
+    }
+
     pub(super) fn forget_timer(&mut self, timer: Option<TimerKey>) {
         timer.map(|key| self.timers.remove(&key));
     }
 
     // ----- tasks -----
 
-    pub(super) fn spawn(&mut self, child: &'p Child, place: Option<GroupNumber>) -> Handle {
+    pub(super) fn spawn(
+        &mut self,
+        child: &'p Child,
+        place: Option<GroupNumber>,
+        limited: Option<MovingNumber>,
+    ) -> Handle {
         self.tasks[child.task] = Some(Task {
             child,
             frames: Vec::new(),
@@ -270,6 +299,7 @@ impl<'p> Machine<'p> {
             afterwards: false,
             owner: None,
             place,
+            limited,
             failed: false,
             latest: Request::unnamed(CancelReason::User),
             scope: None,
@@ -277,6 +307,7 @@ impl<'p> Machine<'p> {
             hold: None,
             end: None,
             was_cancelled: false,
+            panicked: false,
             detached: false,
             awaiter: None,
             watches: Vec::new(),
@@ -390,6 +421,7 @@ impl<'p> Machine<'p> {
         let task = self.task(number);
         task.end = Some(end);
         task.was_cancelled = end == End::Cancelled;
+        task.panicked = matches!(end, End::Panicked | End::Taken);
         task.pending = false;
         let (detached, awaiter) = (task.detached, task.awaiter);
         let watches = std::mem::take(&mut task.watches);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use asyncio::ReturnWhen;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -35,6 +36,10 @@ fn op() -> impl Strategy<Value = Op> {
                 .prop_map(|(body, handler, then)| Op::Catch { body, handler, then }),
             4 => (vec(child(), 0..4), sequence(op.clone(), 0..3))
                 .prop_map(|(children, ops)| group(children, ops)),
+            2 => (limit(), block()).prop_map(|(limit, body)| Op::Moving { limit, body }),
+            1 => (vec(child(), 0..4), until(), limit())
+                .prop_map(|(children, until, limit)| Op::Wait { children, until, limit }),
+            1 => vec(child(), 0..4).prop_map(Op::AsCompleted),
             2 => (vec(child(), 0..4), any::<bool>())
                 .prop_map(|(children, settled)| Op::Gather { children, settled }),
             6 => (owner, child(), block(), end)
@@ -77,7 +82,20 @@ fn simple_op() -> impl Strategy<Value = Op> {
         4 => Just(Op::Yield),
         16 => (1..8u64).prop_map(Op::Sleep),
         4 => (act(), whom()).prop_map(|(act, whom)| Op::Ask { act, whom, request: 0 }),
+        2 => limit().prop_map(Op::Reschedule),
         1 => Just(Op::StopGroup),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![1 => Just(None), 3 => (0..6u64).prop_map(Some)]
+}
+
+fn until() -> impl Strategy<Value = ReturnWhen> {
+    prop_oneof![
+        Just(ReturnWhen::FirstCompleted),
+        Just(ReturnWhen::FirstException),
+        Just(ReturnWhen::AllCompleted),
     ]
 }
 

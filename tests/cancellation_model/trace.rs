@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use asyncio::CancelReason;
+use asyncio::{CancelReason, RescheduleError};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,12 @@ pub(crate) enum What {
     TimedOut,
     /// What awaiting a task gave.
     Joined(usize, Outcome),
+    /// What `reschedule` gave.
+    Rescheduled(Result<(), RescheduleError>),
+    /// The tasks that `wait` gave back as ended.
+    Waited(Vec<usize>),
+    /// What `as_completed` gave.
+    Completed(usize, Outcome),
     /// What `gather` gave: everything, or the first failure.
     Gathered(Result<Vec<Outcome>, Outcome>),
     /// What a group gave.
@@ -122,6 +128,9 @@ impl fmt::Display for What {
             What::InTime => write!(f, "in time"),
             What::TimedOut => write!(f, "timed out"),
             What::Joined(task, outcome) => write!(f, "t{task} gave {outcome}"),
+            What::Rescheduled(answer) => write!(f, "reschedule: {answer:?}"),
+            What::Waited(ended) => write!(f, "waited for {ended:?}"),
+            What::Completed(task, outcome) => write!(f, "t{task} is next with {outcome}"),
             What::Gathered(Ok(outcomes)) => write!(f, "gathered {}", listed(outcomes)),
             What::Gathered(Err(outcome)) => write!(f, "gathering stopped by {outcome}"),
             What::Grouped(Ok(())) => write!(f, "group is done"),

@@ -74,7 +74,10 @@ impl<F: Future> Future for CatchCancelled<F> {
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             panic!("`CatchCancelled` was polled after it was done; await it only once");
         };
-        let outcome = match future.poll(cx) {
+        let within = this.standing.enter(cx);
+        let polled = future.poll(cx);
+        drop(within);
+        let outcome = match polled {
             Poll::Ready(value) => Ok(value),
             // The innermost scope is polled first; what is still pending now, nobody inside has taken.
             Poll::Pending => match this.standing.take_cancel() {

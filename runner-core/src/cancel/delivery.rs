@@ -5,15 +5,19 @@
 //! than the scope (gh-134471), or when two scopes of one task are left at the same time. Here each request carries its
 //! scope's number, also when it is raised again, so that no other can claim it.
 //!
-//! The code inside receives it at its next poll, which the owner of the delivery does right after sending.
+//! The code inside receives it at its next poll, which the owner of the delivery does right after sending. If that does not
+//! reach everybody inside (see `stand.rs`), the request is suspended whenever the scope is not being polled, because
+//! everybody else in the task has nothing to do with it.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Context as Cx;
 
 use crate::error::CancelReason;
 use crate::task::cell::TaskCell;
+use crate::task::inquiry::WaitsOn;
 use crate::task::stand::Standing;
-use crate::task::{TaskRef, current_task};
+use crate::task::{TaskRef, current_task, must_look_away};
 
 /// The next delivery's number. Process-wide, because an error may be carried to another task and raised there.
 static NEXT_ORIGIN: AtomicU64 = AtomicU64::new(1);
@@ -31,6 +35,8 @@ enum State {
     Idle,
     /// The request of this number is under way inside of the task; without a task nothing is.
     Sent { origin: u64, task: Option<TaskRef> },
+    /// It is, and the scope is not being polled.
+    Suspended { origin: u64, task: TaskRef },
     /// It is withdrawn: it came out, or the code inside kept it.
     Settled,
 }
@@ -41,13 +47,50 @@ impl Delivery {
     }
 
     /// Makes the request, and wakes the scopes that may take it. No other request may be pending.
-    pub(crate) fn send(&mut self, reason: CancelReason) {
+    pub(crate) fn send(&mut self, reason: CancelReason, scope: &Standing) {
         let origin = NEXT_ORIGIN.fetch_add(1, Ordering::Relaxed);
         let task = current_task();
         if let Some(task) = &task {
-            task.cell().deliver_inside(reason, origin);
+            task.cell().deliver_inside(reason, origin, scope);
         }
         self.state = State::Sent { origin, task };
+    }
+
+    /// Before the code inside is polled: it is to see the request, if that was suspended.
+    #[inline]
+    pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
+        if let State::Suspended { .. } = self.state {
+            self.resume_suspended(cx);
+        }
+    }
+
+    #[cold]
+    fn resume_suspended(&mut self, cx: &mut Cx<'_>) {
+        // Another one goes first; whoever takes that has this polled again.
+        if must_look_away(cx, || WaitsOn::new("the end of a scope")) {
+            return;
+        }
+        if let State::Suspended { origin, task } = mem::take(&mut self.state) {
+            task.cell().resume_cancel(origin);
+            let task = Some(task);
+            self.state = State::Sent { origin, task };
+        }
+    }
+
+    /// The scope returns `Pending`: if the request is still to reach somebody inside, nobody else is to take it.
+    pub(crate) fn suspend(&mut self) {
+        let State::Sent {
+            origin,
+            task: Some(task),
+        } = &self.state
+        else {
+            return;
+        };
+        if task.cell().pending_origin() == Some(*origin) {
+            let (origin, task) = (*origin, task.clone());
+            task.cell().suspend_cancel();
+            self.state = State::Suspended { origin, task };
+        }
     }
 
     /// After the code inside returned `Pending`: `true` if the request came back out, and the scope is to drop it.
@@ -68,14 +111,17 @@ impl Delivery {
 
     /// The scope is over: a request that is still inside, or has just come out, is withdrawn.
     pub(crate) fn settle(&mut self) {
-        let state = mem::replace(&mut self.state, State::Settled);
         // From the task that the request was made in, whoever drops the scope.
-        if let State::Sent {
-            origin,
-            task: Some(task),
-        } = state
-        {
-            withdraw(task.cell(), origin);
+        match mem::replace(&mut self.state, State::Settled) {
+            State::Sent {
+                origin,
+                task: Some(task),
+            } => withdraw(task.cell(), origin),
+            State::Suspended { origin, task } => {
+                drop(task.cell().forget_suspended(origin));
+                task.cell().uncancel();
+            }
+            _ => {}
         }
     }
 }

@@ -7,8 +7,10 @@ mod catch;
 pub(crate) mod delivery;
 mod finally;
 mod timeout;
+mod timeout_scope;
 
 pub use self::catch::{CatchCancelled, catch_cancelled};
 pub(crate) use self::finally::catch_panic;
 pub use self::finally::finally;
-pub use self::timeout::{Timeout, timeout, timeout_at};
+pub use self::timeout::{WithTimeout, timeout, timeout_at};
+pub use self::timeout_scope::Timeout;

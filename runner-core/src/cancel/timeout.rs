@@ -1,6 +1,7 @@
 //! `timeout`: a scope with a deadline, whose expiry is delivered like a cancellation.
 //!
-//! Of several timeouts and requests at the same time each claims only its own; see `delivery.rs`.
+//! Of several timeouts and requests at the same time each claims only its own; see `delivery.rs`. A deadline that can be
+//! moved is in `timeout_scope.rs`.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -36,7 +37,7 @@ use crate::task::stand::Standing;
 /// # Differences from asyncio
 ///
 /// A future that is ready at once costs no look at the clock. `timeout` is a function around the code, as Python's
-/// `wait_for`, and not a block.
+/// `wait_for`, and not a block. Where the deadline has to be moved, use [`Timeout::scope`](crate::Timeout::scope).
 ///
 /// # Examples
 ///
@@ -52,8 +53,8 @@ use crate::task::stand::Standing;
 /// .unwrap();
 /// ```
 #[doc(alias = "wait_for")]
-pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout::new(future.into_future(), Deadline::after(duration))
+pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> WithTimeout<F::IntoFuture> {
+    WithTimeout::new(future.into_future(), Deadline::after(duration))
 }
 
 /// Gives `future` until `deadline`, on the clock of [`EventLoop::time`](crate::EventLoop::time).
@@ -69,69 +70,113 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Cancel safety
 ///
 /// As [`timeout`].
-pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout::new(future.into_future(), Deadline::at(deadline))
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> WithTimeout<F::IntoFuture> {
+    WithTimeout::new(future.into_future(), Deadline::at(deadline))
 }
 
 pin_project! {
     /// The future of [`timeout`] and [`timeout_at`].
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Timeout<F> {
+    pub struct WithTimeout<F> {
         #[pin]
         future: Option<F>,
         limit: Deadline,
-        standing: Standing,
-        delivery: Delivery,
+        expiry: Expiry,
     }
 }
 
-impl<F> Timeout<F> {
-    fn new(future: F, limit: Deadline) -> Timeout<F> {
-        Timeout {
+impl<F> WithTimeout<F> {
+    fn new(future: F, limit: Deadline) -> WithTimeout<F> {
+        WithTimeout {
             future: Some(future),
             limit,
-            standing: Standing::default(),
-            delivery: Delivery::default(),
+            expiry: Expiry::default(),
         }
     }
 }
 
-fn describe(limit: &Deadline) -> WaitsOn {
+/// How long the future inside may take.
+pub(super) trait Limit {
+    /// Is asked only while the future waits.
+    fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()>;
+
+    /// Returns the time that is left; `None` if it never ends.
+    fn left(&self) -> Option<Duration>;
+
+    /// The time is over: the future is told next.
+    fn expire(&mut self) {}
+}
+
+impl Limit for Deadline {
+    fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
+        Deadline::poll(self, cx)
+    }
+
+    fn left(&self) -> Option<Duration> {
+        Deadline::left(self)
+    }
+}
+
+fn describe(limit: &impl Limit) -> WaitsOn {
     WaitsOn::new(match limit.left() {
         Some(left) => format!("a timeout ({left:.1?} left)"),
         None => "a timeout (for ever)".into(),
     })
 }
 
-impl<F: Future> Future for Timeout<F> {
-    type Output = Result<F::Output, TimeoutError>;
+/// A timeout's dealings with the requests of its task.
+#[derive(Default)]
+pub(super) struct Expiry {
+    standing: Standing,
+    delivery: Delivery,
+}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let delivery = this.delivery;
+impl Expiry {
+    /// Polls the future, which is gone when this is ready.
+    pub(super) fn poll<F: Future>(
+        &mut self,
+        mut future: Pin<&mut Option<F>>,
+        limit: &mut impl Limit,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<F::Output, TimeoutError>> {
+        self.delivery.resume(cx);
         let outcome = loop {
-            let Some(future) = this.future.as_mut().as_pin_mut() else {
-                panic!("`Timeout` was polled after it was done; await it only once");
+            let Some(running) = future.as_mut().as_pin_mut() else {
+                panic!("`WithTimeout` was polled after it was done; await it only once");
             };
-            if let Poll::Ready(value) = future.poll(cx) {
-                delivery.settle();
+            let within = self.standing.enter(cx);
+            let polled = running.poll(cx);
+            drop(within);
+            if let Poll::Ready(value) = polled {
+                self.delivery.settle();
                 break Ok(value);
             }
-            if delivery.came_back(this.standing) {
+            if self.delivery.came_back(&self.standing) {
                 break Err(TimeoutError);
             }
             // A request from outside comes first: the deadline can wait until that is settled.
-            if !delivery.is_idle()
-                || must_look_away(cx, || describe(this.limit))
-                || this.limit.poll(cx).is_pending()
+            if !self.delivery.is_idle()
+                || must_look_away(cx, || describe(limit))
+                || limit.poll(cx).is_pending()
             {
-                this.standing.wait(cx);
+                self.standing.wait(cx);
+                self.delivery.suspend();
                 return Poll::Pending;
             }
-            delivery.send(CancelReason::Deadline);
+            limit.expire();
+            self.delivery.send(CancelReason::Deadline, &self.standing);
         };
-        this.standing.leave();
-        this.future.set(None);
+        self.standing.leave();
+        future.set(None);
         Poll::Ready(outcome)
+    }
+}
+
+impl<F: Future> Future for WithTimeout<F> {
+    type Output = Result<F::Output, TimeoutError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.expiry.poll(this.future, this.limit, cx)
     }
 }

@@ -101,9 +101,8 @@ impl<T> AsCompleted<T> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        if must_look_away(cx, || {
-            WaitsOn::new(format!("{} tasks (as_completed)", self.left))
-        }) {
+        let tasks = || self.tasks.iter().flatten().map(Joined::task_ref);
+        if must_look_away(cx, || WaitsOn::task_ends(tasks(), "as_completed")) {
             return Poll::Pending;
         }
         let index = std::task::ready!(self.watch.poll_next(cx));

@@ -14,7 +14,7 @@ use crate::task::raise::Raising;
 use crate::task::raw::with_current;
 use crate::task::stand::Standing;
 use crate::task::watch::Watch;
-use crate::task::{is_cancel_pending, must_look_away};
+use crate::task::{is_cancel_pending, is_handed_round, must_look_away};
 
 /// Awaits several tasks, or futures as tasks of their own, and gives all values in the order of the tasks.
 ///
@@ -33,7 +33,8 @@ use crate::task::{is_cancel_pending, must_look_away};
 /// # Cancel safety
 ///
 /// A cancellation is passed on to every task that is not done. When all of them have ended it goes on, even if all of them
-/// have swallowed it. Dropped without being cancelled, it leaves the tasks going on in the background.
+/// have swallowed it. Should other code of the awaiting task, in a `join!` or a sub-executor, take it then and keep it, the
+/// `await` gives what the tasks gave. Dropped without being cancelled, it leaves the tasks going on in the background.
 ///
 /// # Differences from asyncio
 ///
@@ -126,8 +127,9 @@ impl<T> Gathering<T> {
     ) -> Poll<Option<usize>> {
         let mut is_over = self.poll_outcomes(cx, &is_enough);
         if is_cancel_pending() {
-            if is_over {
+            if is_over || is_handed_round() {
                 must_look_away(cx, || WaitsOn::new("nothing (gather)"));
+                self.standing.wait(cx);
                 // The outcomes stay here, for whoever polls after the request was delivered.
                 return Poll::Pending;
             }

@@ -121,7 +121,8 @@ impl<R: AsRef<TaskRef>> Future for Wait<R> {
     type Output = (Vec<R>, Vec<R>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx, || WaitsOn::new(format!("{} tasks (wait)", self.left)))
+        let tasks = || self.tasks.iter().map(AsRef::as_ref);
+        if must_look_away(cx, || WaitsOn::task_ends(tasks(), "wait"))
             || !(self.poll_ends(cx) || self.poll_limit(cx))
         {
             return Poll::Pending;

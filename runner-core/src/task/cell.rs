@@ -16,6 +16,7 @@ use std::task::{RawWakerVTable, Waker};
 
 use super::inquiry::is_asking;
 use super::scheduler::Mail;
+use super::stand::Stands;
 use super::watch::Watch;
 use crate::context::{Context, EnterGuard, Lent, Snapshot};
 use crate::error::{CancelReason, CancelledError, ContextError, Hold, Origin, Subject};
@@ -97,29 +98,12 @@ struct Extra {
     /// Told when the task is done, each with the key it asked for.
     watches: Vec<(Rc<Watch>, usize)>,
     /// The futures that deal with requests and wait behind a sub-executor.
-    stands: Vec<Stand>,
-    /// The last stand's number.
-    last_stand: u64,
+    stands: Stands,
     /// The leaf futures that have looked away and that the task's own waker does not reach.
     looked_away: Vec<Waker>,
-    /// How many more polls may pass until those who were asked have answered.
-    patience: u8,
     /// In debug mode: the handle is gone, and the output is a `Result`.
     is_result_unseen: bool,
 }
-
-/// See `stand.rs`.
-struct Stand {
-    number: u64,
-    /// What the future was last polled with.
-    waker: Waker,
-    /// Woken by a request, and not polled since.
-    asked: bool,
-}
-
-/// A sub-executor that has much to do yields before it has polled everybody it was woken for: `FuturesUnordered` after two
-/// futures that woke themselves. One that is not polled itself never answers, so this is bounded.
-const PATIENCE: u8 = 32;
 
 /// How a task ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -465,6 +449,7 @@ impl TaskCell {
         self.requests.set(requests);
         if requests == 0 {
             drop(self.take_cancel());
+            drop(self.forget_all_suspended());
         }
         requests
     }
@@ -495,13 +480,20 @@ impl TaskCell {
 
     /// Takes the pending request: whoever gets it must drop what is inside of it.
     pub(crate) fn take_cancel(&self) -> Option<CancelledError> {
+        let taken = self.take_pending()?;
+        if self.has(LOOKED_AWAY) {
+            self.wake_who_looked_away();
+        }
+        self.settle_stands();
+        Some(taken)
+    }
+
+    /// The same, and it will come back: nobody is told.
+    pub(super) fn take_pending(&self) -> Option<CancelledError> {
         if !self.is_cancel_pending() || is_asking() {
             return None;
         }
         self.clear(PENDING | AFTERWARDS);
-        if self.has(LOOKED_AWAY) {
-            self.wake_who_looked_away();
-        }
         let reason = self.reason.get();
         let taken =
             self.peek_extra(|extra| (extra.message.clone(), extra.origin, extra.hold.take()));
@@ -531,64 +523,14 @@ impl TaskCell {
         CancelledError::new(self.reason.get(), message)
     }
 
-    /// Notes that a future inside of the task waits which the root waker does not reach, or that it waits with another
-    /// waker. Returns its number.
-    pub(super) fn take_stand(&self, number: Option<u64>, waker: &Waker) -> u64 {
-        self.with_extra(|extra| {
-            let known = |stand: &&mut Stand| Some(stand.number) == number;
-            if let Some(stand) = extra.stands.iter_mut().find(known) {
-                stand.waker.clone_from(waker);
-                stand.asked = false;
-                return stand.number;
-            }
-            extra.last_stand += 1;
-            extra.stands.push(Stand {
-                number: extra.last_stand,
-                waker: waker.clone(),
-                asked: false,
-            });
-            extra.last_stand
-        })
+    pub(super) fn with_stands<R>(&self, f: impl FnOnce(&mut Stands) -> R) -> R {
+        self.with_extra(|extra| f(&mut extra.stands))
     }
 
-    pub(super) fn leave_stand(&self, number: u64) {
-        let left = self.peek_extra(|extra| {
-            let position = extra
-                .stands
-                .iter()
-                .position(|stand| stand.number == number)?;
-            Some(extra.stands.remove(position))
-        });
-        // Dropped here, outside: a waker's destructor is not ours.
-        drop(left);
-    }
-
-    /// Asks all that wait behind a sub-executor to deal with the pending request: they are to be woken.
-    pub(super) fn ask_stands(&self) -> Vec<Waker> {
-        self.peek_extra(|extra| {
-            extra.patience = PATIENCE;
-            let ask = |stand: &mut Stand| {
-                stand.asked = true;
-                stand.waker.clone()
-            };
-            extra.stands.iter_mut().map(ask).collect()
-        })
-        .unwrap_or_default()
-    }
-
-    /// Somebody behind a sub-executor was asked, and is to be polled first.
-    pub(crate) fn awaits_answer(&self) -> bool {
-        self.peek_extra(|extra| extra.patience > 0 && extra.stands.iter().any(|stand| stand.asked))
-            .unwrap_or(false)
-    }
-
-    /// The same, at the end of a poll; counts it.
-    pub(super) fn has_patience(&self) -> bool {
-        let waits = self.awaits_answer();
-        if waits {
-            self.peek_extra(|extra| extra.patience -= 1);
-        }
-        waits
+    /// The same, without making a list.
+    pub(super) fn peek_stands<R: Default>(&self, f: impl FnOnce(&mut Stands) -> R) -> R {
+        self.peek_extra(|extra| f(&mut extra.stands))
+            .unwrap_or_default()
     }
 }
 

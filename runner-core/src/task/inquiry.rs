@@ -18,14 +18,27 @@ use crate::exception::TaskInfo;
 #[derive(Debug, Clone)]
 pub struct WaitsOn {
     text: String,
-    task: Option<TaskInfo>,
+    tasks: Vec<TaskInfo>,
 }
 
 impl WaitsOn {
     pub(crate) fn new(text: impl Into<String>) -> WaitsOn {
         WaitsOn {
             text: text.into(),
-            task: None,
+            tasks: Vec::new(),
+        }
+    }
+
+    /// The ends of several tasks, those that are not done yet, in a way that has a name.
+    pub(crate) fn task_ends<'a>(
+        tasks: impl IntoIterator<Item = &'a TaskRef>,
+        way: &str,
+    ) -> WaitsOn {
+        let tasks = tasks.into_iter().filter(|task| !task.is_finished());
+        let tasks: Vec<_> = tasks.map(TaskRef::info).collect();
+        WaitsOn {
+            text: format!("{} tasks ({way})", tasks.len()),
+            tasks,
         }
     }
 
@@ -33,13 +46,21 @@ impl WaitsOn {
         let task = task.info();
         WaitsOn {
             text: format!("task '{}'", task.name()),
-            task: Some(task),
+            tasks: vec![task],
         }
     }
 
     /// Returns the task whose end is waited for, if it is one.
     pub fn task(&self) -> Option<&TaskInfo> {
-        self.task.as_ref()
+        match &*self.tasks {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Returns the tasks whose ends are waited for together, in the order in which they were given; none if it is something else.
+    pub fn tasks(&self) -> &[TaskInfo] {
+        &self.tasks
     }
 }
 

@@ -40,10 +40,16 @@ use crate::inbox::Inbox;
 ///
 /// Dropping the handle detaches the task: it goes on, and if it panics the loop's exception handler is told.
 ///
+/// # Panics
+///
+/// Awaiting panics in the task itself, in a task of another loop while this one is not done, and after the output was given.
+///
 /// # Cancel safety
 ///
 /// A task that is cancelled while it awaits another one passes the request on, and waits for that one's own cleanup. If
-/// the other one swallows the request and returns a value, the value is received; nothing is lost.
+/// the other one swallows the request and returns a value, the value is received; nothing is lost. If it ends cancelled, the
+/// request goes on outwards; should other code of the awaiting task, in a `join!` or a sub-executor, take it and keep it, the
+/// `await` gives the [`JoinError`].
 ///
 /// # Differences from asyncio
 ///
@@ -111,9 +117,24 @@ pub fn current_task() -> Option<TaskRef> {
     with_current(|current| current.map(TaskCell::to_ref))
 }
 
+/// More requests than anybody makes.
+const ROUNDS: u32 = 1000;
+
+/// Returns `true` if the current task has got so many requests that they must come from itself: tasks that wait for each other
+/// in a circle hand a request round and round. asyncio runs into Python's recursion limit there. The request is then not
+/// handed on but taken where it is, and that ends the circle.
+pub(crate) fn is_handed_round() -> bool {
+    with_current(|current| current.is_some_and(|current| current.cancelling() > ROUNDS))
+}
+
 /// Returns `true` if a request came out of what was polled, and goes on outwards.
 pub(crate) fn is_request_passing() -> bool {
     is_cancel_pending() && !is_asking()
+}
+
+/// Returns `true` if somebody in the current task is still to be polled because of a request.
+pub(crate) fn awaits_answer() -> bool {
+    with_current(|current| current.is_some_and(TaskCell::awaits_answer))
 }
 
 /// Returns `true` if a cancellation waits to be delivered in the current task.
@@ -326,14 +347,22 @@ impl TaskCell {
 
     /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
     pub(crate) fn wake_to_cancel(&self) {
-        self.ask_stands().into_iter().for_each(Waker::wake);
+        self.ask_stands();
         self.wake();
     }
 
     /// Makes the request of a scope inside of the task, for the code below it, and wakes whoever may take it.
-    pub(crate) fn deliver_inside(&self, reason: CancelReason, origin: u64) {
+    pub(crate) fn deliver_inside(&self, reason: CancelReason, origin: u64, scope: &Standing) {
         self.request_from_scope(reason, origin);
-        self.ask_stands().into_iter().for_each(Waker::wake);
+        self.ask_inside(scope);
+    }
+
+    /// Makes a request pending again that was taken and delivered to nobody.
+    fn deliver_again(&self, mut request: CancelledError) {
+        self.redeliver(&request);
+        if let Some(hold) = request.take_hold() {
+            self.hold_request(|with| Some(Hold::both(hold, with)));
+        }
     }
 
     /// Makes a request pending again that was taken, beside an error that is returned now.
@@ -362,9 +391,10 @@ impl<T> Future for Task<T> {
             }
         }
         if is_requested {
-            if this.is_finished() {
+            if this.is_finished() || is_handed_round() {
                 // The output stays where it is, for whoever awaits after the cancellation was delivered.
                 must_look_away(cx, || WaitsOn::task_end(this.cell()));
+                this.wait(cx);
                 return Poll::Pending;
             }
             if answer(|| WaitsOn::task_end(this.cell())) {
@@ -411,8 +441,15 @@ impl<T> Task<T> {
         }
     }
 
-    /// Has a request of the awaiting task wake whoever is polled with `cx`.
+    /// Has a request of the awaiting task wake whoever is polled with `cx`. It waits for a task of the same loop: another one
+    /// does not run meanwhile.
     fn wait(&mut self, cx: &mut Cx<'_>) {
+        let is_at_home = |task: &TaskCell| std::ptr::eq(task.inbox, self.cell().inbox);
+        assert!(
+            with_current(|current| current.is_none_or(is_at_home)),
+            "Task '{}' is attached to a different loop; await it in a task of that loop",
+            self.name()
+        );
         match &mut self.passing {
             Some(passing) => passing.standing.wait(cx),
             None if Standing::is_needed(cx) => {

@@ -551,10 +551,7 @@ impl<F: Future> Future for TaskFuture<F> {
             Ok(Poll::Pending) if !cell.must_end() => return Poll::Pending,
             Ok(Poll::Pending) if is_asking() => return Poll::Pending,
             Ok(Poll::Pending) if cell.has_failed() => Err(Failure::Taken),
-            Ok(Poll::Pending) if cell.has_patience() => {
-                cell.wake();
-                return Poll::Pending;
-            }
+            Ok(Poll::Pending) if cell.waits_for_answers() => return Poll::Pending,
             // Nobody inside took the request: it is the task's.
             Ok(Poll::Pending) => Err(Failure::Cancelled),
             // As in asyncio, a request made during the last step ends the task cancelled, and the value is lost.

@@ -285,12 +285,22 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn take_runnable_of(&self, task: &TaskRef) -> Option<(usize, Runnable)> {
-        let mut ready = self.ready.borrow_mut();
-        let position = ready.iter().position(|entry| match entry {
+    fn place_of(&self, task: &TaskRef) -> Option<usize> {
+        let is_it = |entry: &Ready| match entry {
             Ready::Task(runnable) => runnable.metadata().id() == task.id(),
             Ready::Callback(_) => false,
-        })?;
+        };
+        self.ready.borrow().iter().position(is_it)
+    }
+
+    /// Returns `true` if the task waits for its turn.
+    pub(super) fn is_queued(&self, task: &TaskRef) -> bool {
+        self.place_of(task).is_some()
+    }
+
+    pub(super) fn take_runnable_of(&self, task: &TaskRef) -> Option<(usize, Runnable)> {
+        let position = self.place_of(task)?;
+        let mut ready = self.ready.borrow_mut();
         match ready.remove(position) {
             Some(Ready::Task(runnable)) => Some((position, runnable)),
             _ => unreachable!("the entry was a task a moment ago"),

@@ -3,19 +3,36 @@
 //! A request wakes the task, and the task polls what is inside of it. A sub-executor (`FuturesUnordered`, `join_all`) polls
 //! only what was woken itself. Whoever deals with requests and finds itself polled with another waker than the task's own
 //! therefore takes a stand: it is then woken as well. Without a sub-executor this costs one comparison.
+//!
+//! A sub-executor that has much to do yields before it has polled everybody that was woken. So being asked is noted, and
+//! being polled is the answer: a scope lets a request pass only if nobody inside of it still has to answer. A sub-executor
+//! that yields wakes its own waker, hence the task. Is the task not woken any more, and somebody has not answered, then
+//! nobody polls that one, and it is not waited for any longer (`look_after`).
 
-use std::task::Context as Cx;
+use std::panic::Location;
+use std::task::{Context as Cx, Waker};
 
 use super::cell::TaskCell;
 use super::raw::with_current;
+use super::scheduler::{Ready, Scheduler};
 use super::{TaskRef, current_task};
 use crate::error::CancelledError;
+use crate::handle::Handle;
 
 /// A future's place on its task's list; given up when dropped.
 #[derive(Default)]
-pub(crate) struct Standing {
-    /// The task, and the number in it.
-    taken: Option<(TaskRef, u64)>,
+pub(crate) enum Standing {
+    /// Not polled yet.
+    #[default]
+    New,
+    /// Waking the task reaches it.
+    Reached,
+    Taken(Taken),
+}
+
+pub(crate) struct Taken {
+    task: TaskRef,
+    number: u64,
 }
 
 impl Standing {
@@ -24,43 +41,372 @@ impl Standing {
         with_current(|task| task.is_some_and(|task| !task.is_woken_by(cx.waker())))
     }
 
-    /// Notes that the future waits. To be called each time before it returns `Pending`.
-    pub(crate) fn wait(&mut self, cx: &mut Cx<'_>) {
-        if let Some((task, number)) = &self.taken {
-            task.cell().take_stand(Some(*number), cx.waker());
-            return;
+    /// To be called before what is inside is polled; that is inside for as long as the answer lives.
+    #[inline]
+    pub(crate) fn enter(&mut self, cx: &mut Cx<'_>) -> Within {
+        if let Standing::Reached = self {
+            return Within(None);
         }
-        if !Standing::is_needed(cx) {
-            return;
+        self.enter_stand(cx)
+    }
+
+    #[cold]
+    fn enter_stand(&mut self, cx: &mut Cx<'_>) -> Within {
+        if let Standing::New = self {
+            *self = Standing::Reached;
+            if Standing::is_needed(cx) {
+                self.take(cx, false);
+            }
         }
-        if let Some(task) = current_task() {
-            let number = task.cell().take_stand(None, cx.waker());
-            self.taken = Some((task, number));
+        match self {
+            Standing::Taken(taken) => taken.enter(),
+            _ => Within(None),
         }
     }
 
-    /// Takes a request that came out of what is inside. Whoever the root waker reaches lets those be polled first that are
-    /// behind a sub-executor.
+    fn take(&mut self, cx: &mut Cx<'_>, is_late: bool) {
+        if let Some(task) = current_task() {
+            let number = task
+                .cell()
+                .with_stands(|stands| stands.take(cx.waker(), is_late));
+            *self = Standing::Taken(Taken { task, number });
+        }
+    }
+
+    /// Notes that the future waits. To be called each time before it returns `Pending`.
+    pub(crate) fn wait(&mut self, cx: &mut Cx<'_>) {
+        match self {
+            Standing::Taken(taken) if taken.is_current() => taken.wait(cx),
+            Standing::Taken(_) => {
+                // Moved to another task.
+                self.leave();
+                self.wait(cx);
+            }
+            _ if Standing::is_needed(cx) => self.take(cx, true),
+            _ => {}
+        }
+    }
+
+    /// Takes a request that came out of what is inside.
     pub(crate) fn take_cancel(&self) -> Option<CancelledError> {
         with_current(|task| {
-            let task = task.filter(|task| self.may_take(task))?;
-            task.take_cancel()
+            let task = task.filter(|task| task.is_cancel_pending())?;
+            self.may_take(task).then(|| task.take_cancel()).flatten()
         })
     }
 
+    /// Returns `true` if nobody inside is still to be polled because of the pending request.
     pub(crate) fn may_take(&self, task: &TaskCell) -> bool {
-        self.taken.is_some() || !task.awaits_answer()
+        match self {
+            Standing::Taken(taken) => !task.peek_stands(|stands| stands.must_defer(taken.number)),
+            // Everybody with a stand may be inside.
+            _ => !task.awaits_answer(),
+        }
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Standing::Taken(taken) => Some(taken.number),
+            _ => None,
+        }
     }
 
     pub(crate) fn leave(&mut self) {
-        if let Some((task, number)) = self.taken.take() {
-            task.cell().leave_stand(number);
+        *self = Standing::New;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let left = (self.task.cell()).peek_stands(|stands| stands.remove(self.number));
+        // Dropped here, outside: a waker's destructor is not ours.
+        drop(left);
+    }
+}
+
+impl Taken {
+    fn is_current(&self) -> bool {
+        with_current(|current| current.is_some_and(|task| std::ptr::eq(task, self.task.cell())))
+    }
+
+    fn wait(&self, cx: &mut Cx<'_>) {
+        let cell = self.task.cell();
+        cell.with_stands(|stands| stands.wait(self.number, cx.waker()));
+    }
+
+    fn enter(&self) -> Within {
+        let around = (self.task.cell()).with_stands(|stands| stands.enter(self.number));
+        Within(Some((self.task.clone(), around)))
+    }
+}
+
+/// While it lives, a future with a stand polls what is inside of it.
+pub(crate) struct Within(Option<(TaskRef, u64)>);
+
+impl Drop for Within {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((task, around)) = self.0.take() {
+            task.cell().with_stands(|stands| stands.within = around);
         }
     }
 }
 
-impl Drop for Standing {
-    fn drop(&mut self) {
-        self.leave();
+/// The futures of one task that deal with requests and wait behind a sub-executor.
+#[derive(Default)]
+pub(super) struct Stands {
+    /// In the order of their numbers.
+    list: Vec<Stand>,
+    /// The last stand's number; the first is 1.
+    last: u64,
+    /// The innermost that polls what is inside of it; 0 is none.
+    within: u64,
+    /// Changes when a request is made or taken, and whenever somebody is to look after it.
+    round: u64,
+    /// How often somebody was to do so since the request.
+    looks: u16,
+    /// Requests of scopes, for the code inside of them, while that is not being polled.
+    suspended: Vec<CancelledError>,
+}
+
+struct Stand {
+    number: u64,
+    /// The one around it, when it was last polled; 0 is none.
+    around: u64,
+    /// Taken after what is inside was polled: who is inside is not known.
+    is_late: bool,
+    /// What it was last polled with.
+    waker: Waker,
+    /// Woken by a request, and not polled since.
+    asked: bool,
+    /// It let the request wait for somebody inside.
+    deferred: bool,
+}
+
+/// A sub-executor that is busy for ever, with futures that wake themselves, is waited for no longer than so many polls of the
+/// task, if it has not polled everybody by then.
+const PATIENCE: u16 = 10_000;
+
+impl Stands {
+    fn find(&self, number: u64) -> Option<usize> {
+        let found = self.list.binary_search_by_key(&number, |it| it.number);
+        found.ok()
+    }
+
+    fn take(&mut self, waker: &Waker, is_late: bool) -> u64 {
+        self.last += 1;
+        self.list.push(Stand {
+            number: self.last,
+            around: self.within,
+            is_late,
+            waker: waker.clone(),
+            asked: false,
+            deferred: false,
+        });
+        self.last
+    }
+
+    fn wait(&mut self, number: u64, waker: &Waker) {
+        let around = self.within;
+        if let Some(place) = self.find(number) {
+            let stand = &mut self.list[place];
+            stand.waker.clone_from(waker);
+            stand.around = around;
+            stand.asked = false;
+        }
+    }
+
+    fn enter(&mut self, number: u64) -> u64 {
+        let around = std::mem::replace(&mut self.within, number);
+        if let Some(place) = self.find(number) {
+            self.list[place].around = around;
+        }
+        around
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Stand> {
+        let place = self.find(number)?;
+        Some(self.list.remove(place))
+    }
+
+    fn is_late(&self, number: u64) -> bool {
+        self.find(number)
+            .is_none_or(|place| self.list[place].is_late)
+    }
+
+    /// Returns `true` if `stand` is inside of the one with this number, or may be.
+    fn is_inside(&self, stand: &Stand, of: u64) -> bool {
+        let mut around = stand.around;
+        for _ in 0..self.list.len() {
+            if around == of {
+                return true;
+            }
+            if around == 0 {
+                return false;
+            }
+            match self.find(around) {
+                Some(place) => around = self.list[place].around,
+                // It was moved out of a scope that is over.
+                None => return true,
+            }
+        }
+        around == of
+    }
+
+    /// Returns `true`, and notes it, if somebody inside of this one has not answered.
+    fn must_defer(&mut self, number: u64) -> bool {
+        let is_late = self.is_late(number);
+        let is_inside = |it: &Stand| is_late || self.is_inside(it, number);
+        let others = self.list.iter().filter(|it| it.number != number);
+        let defers = others.filter(|it| it.asked).any(is_inside);
+        if let Some(place) = self.find(number) {
+            self.list[place].deferred = defers;
+        }
+        defers
+    }
+
+    fn awaits_answer(&self) -> bool {
+        self.list.iter().any(|stand| stand.asked)
+    }
+
+    /// A request was made for everybody inside of this one, or for all: who is to be woken.
+    fn ask(&mut self, inside_of: Option<u64>) -> Vec<Waker> {
+        self.round += 1;
+        self.looks = 0;
+        let inside_of = inside_of.filter(|around| !self.is_late(*around));
+        let is_meant = |it: &Stand| inside_of.is_none_or(|around| self.is_inside(it, around));
+        let meant: Vec<bool> = self.list.iter().map(is_meant).collect();
+        let mut wakers = Vec::new();
+        for (stand, is_meant) in self.list.iter_mut().zip(meant) {
+            stand.deferred = false;
+            stand.asked |= is_meant;
+            if is_meant {
+                wakers.push(stand.waker.clone());
+            }
+        }
+        wakers
+    }
+
+    /// Nobody polls those that have not answered: those that waited for them are asked in their place.
+    fn give_up(&mut self) -> Vec<Waker> {
+        self.round += 1;
+        self.looks = 0;
+        let mut wakers = Vec::new();
+        for stand in &mut self.list {
+            stand.asked = std::mem::take(&mut stand.deferred);
+            if stand.asked {
+                wakers.push(stand.waker.clone());
+            }
+        }
+        wakers
+    }
+
+    /// The request was taken.
+    fn settle(&mut self) {
+        self.round += 1;
+        for stand in &mut self.list {
+            stand.deferred = false;
+        }
+    }
+
+    fn take_suspended(&mut self, origin: u64) -> Option<CancelledError> {
+        let is_it = |it: &CancelledError| it.origin() == origin;
+        let place = self.suspended.iter().position(is_it)?;
+        Some(self.suspended.swap_remove(place))
+    }
+}
+
+impl TaskCell {
+    /// Makes sure of a request that is not for the task's own code, but for that inside of `standing`.
+    pub(super) fn ask_inside(&self, standing: &Standing) {
+        self.ask(standing.number());
+    }
+
+    /// Asks all that wait behind a sub-executor to deal with the pending request.
+    pub(super) fn ask_stands(&self) {
+        self.ask(None);
+    }
+
+    fn ask(&self, inside_of: Option<u64>) {
+        let wakers = self.peek_stands(|stands| stands.ask(inside_of));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn settle_stands(&self) {
+        self.peek_stands(Stands::settle);
+    }
+
+    /// Takes the pending request for as long as the code that it is for is not polled.
+    pub(crate) fn suspend_cancel(&self) {
+        if let Some(request) = self.take_pending() {
+            self.with_stands(|stands| stands.suspended.push(request));
+            self.look_after();
+        }
+    }
+
+    /// Makes the request of this scope pending again.
+    pub(crate) fn resume_cancel(&self, origin: u64) {
+        if let Some(request) = self.forget_suspended(origin) {
+            self.deliver_again(request);
+        }
+    }
+
+    /// Takes it out, to be dropped by the caller.
+    pub(crate) fn forget_suspended(&self, origin: u64) -> Option<CancelledError> {
+        self.peek_stands(|stands| stands.take_suspended(origin))
+    }
+
+    pub(super) fn forget_all_suspended(&self) -> Vec<CancelledError> {
+        self.peek_stands(|stands| std::mem::take(&mut stands.suspended))
+    }
+
+    /// Somebody behind a sub-executor was asked, and is to be polled first.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.peek_stands(|stands| stands.awaits_answer())
+    }
+
+    /// At the end of a poll, with a request pending: returns `true` if it waits for somebody to be polled.
+    pub(super) fn waits_for_answers(&self) -> bool {
+        if self.awaits_answer() {
+            self.look_after();
+            return true;
+        }
+        let has_deferred = |stands: &mut Stands| stands.list.iter().any(|it| it.deferred);
+        // Whom they waited for was dropped, and not by them.
+        let is_left = self.peek_stands(has_deferred);
+        if is_left {
+            self.give_up();
+        }
+        is_left
+    }
+
+    /// Somebody was asked and not polled yet. Sees to it that the request goes on if nobody polls that one.
+    pub(crate) fn look_after(&self) {
+        let (round, looks) = self.with_stands(|stands| {
+            stands.round += 1;
+            stands.looks += 1;
+            (stands.round, stands.looks)
+        });
+        let scheduler = Scheduler::current().filter(|_| looks < PATIENCE);
+        let Some(scheduler) = scheduler else {
+            return self.give_up();
+        };
+        let task = self.to_ref();
+        let look = move || {
+            let is_queued = Scheduler::current().is_some_and(|it| it.is_queued(&task));
+            let cell = task.cell();
+            if !is_queued && cell.peek_stands(|stands| stands.round) == round {
+                cell.give_up();
+            }
+        };
+        // Before the task, if that was woken meanwhile.
+        let handle = Handle::new(Box::new(look), Location::caller());
+        scheduler.push(Ready::Callback(handle));
+    }
+
+    fn give_up(&self) {
+        let wakers = self.peek_stands(Stands::give_up);
+        wakers.into_iter().for_each(Waker::wake);
+        self.wake();
     }
 }

@@ -282,16 +282,20 @@ impl TaskGroup {
         requests: &mut Requests,
         cx: &mut Cx<'_>,
     ) -> Poll<Option<F::Output>> {
+        requests.own.resume(cx);
         loop {
             if self.is_stopping() && requests.own.is_idle() && !is_cancel_pending() {
-                requests.own.send(CancelReason::Parent);
+                (requests.own).send(CancelReason::Parent, &requests.standing);
             }
             let Some(running) = body.as_mut().as_pin_mut() else {
                 panic!(
                     "`TaskGroup::scope` was polled after its body was interrupted (a bug of this crate)"
                 );
             };
-            if let Poll::Ready(outcome) = running.poll(cx) {
+            let within = requests.standing.enter(cx);
+            let polled = running.poll(cx);
+            drop(within);
+            if let Poll::Ready(outcome) = polled {
                 requests.own.settle();
                 return Poll::Ready(Some(outcome));
             }
@@ -307,6 +311,7 @@ impl TaskGroup {
             }
             if is_cancel_pending() || !(self.is_stopping() && requests.own.is_idle()) {
                 requests.standing.wait(cx);
+                requests.own.suspend();
                 self.state.waker.set(Some(cx.waker().clone()));
                 return Poll::Pending;
             }

@@ -40,9 +40,12 @@
 //
 // Asking costs nothing until somebody asks; see `task/inquiry.rs`.
 
+mod call_graph;
+
 use std::collections::HashSet;
 use std::fmt;
 
+pub use self::call_graph::{CallGraph, call_graph};
 pub use crate::task::inquiry::{Activity, WaitsOn};
 
 use crate::event_loop::{EventLoop, running_loop};
@@ -92,13 +95,10 @@ pub fn dump_tasks() -> TaskDump {
 }
 
 pub(crate) fn dump_tasks_of(event_loop: &EventLoop) -> TaskDump {
-    let ask = |task: TaskRef| TaskState {
-        info: task.info(),
-        activity: event_loop.ask(&task),
-        cancelling: task.cancelling(),
-    };
+    let tasks = event_loop.all_tasks();
+    let ask = |task| TaskState::ask(event_loop, task);
     TaskDump {
-        tasks: event_loop.all_tasks().into_iter().map(ask).collect(),
+        tasks: tasks.iter().map(ask).collect(),
     }
 }
 
@@ -152,6 +152,14 @@ impl TaskDump {
 }
 
 impl TaskState {
+    fn ask(event_loop: &EventLoop, task: &TaskRef) -> TaskState {
+        TaskState {
+            info: task.info(),
+            activity: event_loop.ask(task),
+            cancelling: task.cancelling(),
+        }
+    }
+
     /// Returns which task it is.
     pub fn info(&self) -> &TaskInfo {
         &self.info
@@ -172,7 +180,7 @@ impl TaskState {
             Activity::Waiting(on) | Activity::Ready(on) => on,
             _ => &[],
         };
-        on.iter().filter_map(WaitsOn::task)
+        on.iter().flat_map(WaitsOn::tasks)
     }
 }
 
