@@ -534,6 +534,8 @@ pub(crate) struct TaskOptions {
     pub(crate) context: Option<Context>,
     /// The loop's own work, which the shutdown does not cancel.
     pub(crate) background: bool,
+    /// The first step runs at once, on spawning.
+    pub(crate) eager: bool,
 }
 
 impl TaskOptions {
@@ -543,6 +545,7 @@ impl TaskOptions {
             name: None,
             context: None,
             background: false,
+            eager: false,
         }
     }
 }
