@@ -13,7 +13,7 @@ use std::task::{Context as Cx, Poll};
 use super::lock::{Lock, LockGuard};
 use super::waiter_queue::{Key, WaiterQueue};
 use crate::error::CancelledError;
-use crate::task::inquiry::{WaitsOn, answer};
+use crate::task::inquiry::WaitsOn;
 use crate::task::raise::Raising;
 use crate::task::stand::Standing;
 use crate::task::{is_cancel_pending, must_look_away};
@@ -230,15 +230,17 @@ enum Phase {
 }
 
 impl<T: ?Sized> Wait<'_, '_, T> {
-    /// Takes a request for later. Returns `true` if one is pending that was not taken here: the task is only being asked
-    /// what it waits for, or others are to be polled first.
-    fn hold_request_back(&mut self, what: &'static str) {
-        if !is_cancel_pending() || answer(|| WaitsOn::new(what)) {
-            return;
+    /// Takes a request for later. Returns `true` if this must look away from its event instead: others are to be polled
+    /// before, or the task is only being asked what it waits for.
+    fn must_look_away(&mut self, what: &'static str, cx: &mut Cx<'_>) -> bool {
+        if !is_cancel_pending() {
+            return false;
         }
         if let Some(request) = self.standing.take_cancel() {
             self.request = Some(request);
+            return false;
         }
+        must_look_away(cx, || WaitsOn::new(what))
     }
 
     fn release(&mut self, cx: &mut Cx<'_>) {
@@ -256,7 +258,9 @@ impl<T: ?Sized> Wait<'_, '_, T> {
         let Phase::Notification(place) = self.phase else {
             return false;
         };
-        self.hold_request_back("a condition");
+        if self.must_look_away("a condition", cx) {
+            return true;
+        }
         let mut waiters = self.condition.waiters.borrow_mut();
         let mut kept = Some(place);
         let mut stale = None;
@@ -280,7 +284,9 @@ impl<T: ?Sized> Wait<'_, '_, T> {
         if !matches!(self.phase, Phase::Lock(_)) {
             return false;
         }
-        self.hold_request_back("a condition's lock");
+        if self.must_look_away("a condition's lock", cx) {
+            return true;
+        }
         let Phase::Lock(place) = &mut self.phase else {
             return false;
         };

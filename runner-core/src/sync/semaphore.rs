@@ -85,8 +85,7 @@ impl Semaphore {
 
     /// Takes a permit if one is free and nobody waits for it.
     pub fn try_acquire(&self) -> Option<SemaphorePermit<'_>> {
-        self.try_take()
-            .then_some(SemaphorePermit { semaphore: self })
+        self.try_take().then(|| SemaphorePermit { semaphore: self })
     }
 
     /// Returns `true` if [`acquire`](Semaphore::acquire) would have to wait.

@@ -4,7 +4,9 @@
 //! out of the queue, and the place remembers that until the waiter takes the grant, or leaves and has to pass it on. Nothing
 //! is called here: whoever grants gets the waker, and wakes it when nothing is borrowed any more.
 
+use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
 use std::task::Waker;
 
 use slab::Slab;
@@ -21,6 +23,10 @@ pub(super) struct WaiterQueue<W = Waker> {
     last: u32,
     /// How many places are granted.
     granted: u32,
+    /// How many ever came.
+    arrivals: u64,
+    /// All of it belongs to the thread whose tasks wait.
+    _stays: PhantomData<Rc<()>>,
 }
 
 /// A waiter's place.
@@ -34,6 +40,8 @@ struct Place<W> {
     previous: u32,
     /// The neighbour who came later, or `NOBODY`. In a granted place: what the granter had to say.
     next: u32,
+    /// The number of this arrival.
+    arrival: u64,
 }
 
 const NOBODY: u32 = u32::MAX;
@@ -46,6 +54,8 @@ impl<W> WaiterQueue<W> {
             first: NOBODY,
             last: NOBODY,
             granted: 0,
+            arrivals: 0,
+            _stays: PhantomData,
         }
     }
 
@@ -64,10 +74,12 @@ impl<W> WaiterQueue<W> {
     /// Waits behind all others.
     #[inline]
     pub(super) fn enter(&mut self, waiting: W) -> Key {
+        self.arrivals += 1;
         let key = self.insert(Place {
             waiting: Some(waiting),
             previous: self.last,
             next: NOBODY,
+            arrival: self.arrivals,
         });
         match self.last {
             NOBODY => self.first = key,
@@ -77,20 +89,30 @@ impl<W> WaiterQueue<W> {
         Key(key)
     }
 
-    /// Waits before all others: for one whose turn had come in vain.
+    /// Waits again, where this place was: its turn had come in vain.
     #[cold]
-    pub(super) fn enter_first(&mut self, waiting: W) -> Key {
-        let key = self.insert(Place {
-            waiting: Some(waiting),
-            previous: NOBODY,
-            next: self.first,
-        });
-        match self.first {
-            NOBODY => self.last = key,
-            first => self.place(first).previous = key,
+    pub(super) fn wait_again(&mut self, Key(key): Key, waiting: W) {
+        let arrival = self.place(key).arrival;
+        let (mut previous, mut next) = (NOBODY, self.first);
+        // Before it are only others whose turn had come in vain.
+        while next != NOBODY && self.place(next).arrival < arrival {
+            (previous, next) = (next, self.place(next).next);
         }
-        self.first = key;
-        Key(key)
+        *self.place(key) = Place {
+            waiting: Some(waiting),
+            previous,
+            next,
+            arrival,
+        };
+        match previous {
+            NOBODY => self.first = key,
+            previous => self.place(previous).next = key,
+        }
+        match next {
+            NOBODY => self.last = key,
+            next => self.place(next).previous = key,
+        }
+        self.granted -= 1;
     }
 
     /// Gives its turn to whoever waits longest, who is then to be woken.
@@ -134,6 +156,12 @@ impl<W> WaiterQueue<W> {
         self.place(key.0).waiting.as_mut()
     }
 
+    /// Returns `true` if the turn of this place has come.
+    #[inline]
+    pub(super) fn is_granted(&mut self, Key(key): Key) -> bool {
+        self.place(key).waiting.is_none()
+    }
+
     /// Gives the place up if its turn has come. Returns what the granter said.
     #[inline]
     pub(super) fn take_grant(&mut self, key: &mut Option<Key>) -> Option<u32> {
@@ -152,6 +180,7 @@ impl<W> WaiterQueue<W> {
             waiting,
             previous,
             next,
+            ..
         } = self.remove(key);
         let Some(waiting) = waiting else {
             self.granted -= 1;

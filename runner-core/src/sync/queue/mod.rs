@@ -26,9 +26,9 @@ use crate::task::must_look_away;
 ///
 /// # Differences from asyncio
 ///
-/// `put` and `get` do not overtake those who wait already. In asyncio a newcomer may take the item that a waiting task has
-/// just been woken for, which then waits again behind all others. Here only the calls that do not wait can do that, because
-/// what [`len`](Queue::len) says must hold; the other one then waits again in its old place.
+/// `put` and `get` leave alone what others were woken for. In asyncio a newcomer may take the item that a waiting task has just
+/// been woken for, which then waits again behind all others. Here only the calls that do not wait can do that, because what
+/// [`len`](Queue::len) says must hold; the other one then waits again in its old place.
 ///
 /// A priority queue gives equal items in the order in which they were put; there that is undefined.
 ///
@@ -386,23 +386,25 @@ impl<T> State<T> {
         place: &mut Option<Key>,
         waker: &Waker,
     ) -> Turn<Result<(), QueueShutDown<T>>> {
-        let is_new = place.is_none();
-        let is_granted = self.putters.take_grant(place).is_some();
-        if !is_new && !is_granted {
+        let may_put = match *place {
+            None => self.is_shut_down || self.has_room_for_newcomers(),
+            Some(key) if !self.putters.is_granted(key) => false,
+            Some(_) if self.is_shut_down || !self.is_full() => {
+                self.putters.take_grant(place).is_some()
+            }
+            Some(key) => {
+                self.putters.wait_again(key, waker.clone());
+                return Turn::Waits(None);
+            }
+        };
+        if !may_put {
             return Turn::Waits(self.putters.wait(place, waker));
         }
+        let item = taken(item);
         if self.is_shut_down {
-            return Turn::Came(Err(QueueShutDown::new(taken(item))), None);
+            return Turn::Came(Err(QueueShutDown::new(item)), None);
         }
-        if is_granted && self.is_full() {
-            *place = Some(self.putters.enter_first(waker.clone()));
-            return Turn::Waits(None);
-        }
-        if is_new && !self.has_room_for_newcomers() {
-            return Turn::Waits(self.putters.wait(place, waker));
-        }
-        let waker = self.put(taken(item));
-        Turn::Came(Ok(()), waker)
+        Turn::Came(Ok(()), self.put(item))
     }
 
     /// Takes an item if it is this getter's turn, or waits at `place`.
@@ -412,25 +414,24 @@ impl<T> State<T> {
         place: &mut Option<Key>,
         waker: &Waker,
     ) -> Turn<Result<T, QueueShutDown>> {
-        let is_new = place.is_none();
-        let is_granted = self.getters.take_grant(place).is_some();
-        if !is_new && !is_granted {
+        let may_get = match *place {
+            None => self.is_shut_down || self.items.len() > self.getters.granted(),
+            Some(key) if !self.getters.is_granted(key) => false,
+            Some(_) if self.is_shut_down || self.items.len() > 0 => {
+                self.getters.take_grant(place).is_some()
+            }
+            Some(key) => {
+                self.getters.wait_again(key, waker.clone());
+                return Turn::Waits(None);
+            }
+        };
+        if !may_get {
             return Turn::Waits(self.getters.wait(place, waker));
         }
-        let is_turn = is_granted || self.is_shut_down || self.items.len() > self.getters.granted();
-        if is_turn {
-            if let Some((item, waker)) = self.get() {
-                return Turn::Came(Ok(item), waker);
-            }
+        match self.get() {
+            Some((item, waker)) => Turn::Came(Ok(item), waker),
+            None => Turn::Came(Err(QueueShutDown::new(())), None),
         }
-        if self.is_shut_down {
-            return Turn::Came(Err(QueueShutDown::new(())), None);
-        }
-        if is_granted {
-            *place = Some(self.getters.enter_first(waker.clone()));
-            return Turn::Waits(None);
-        }
-        Turn::Waits(self.getters.wait(place, waker))
     }
 }
 
