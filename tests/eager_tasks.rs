@@ -103,7 +103,7 @@ async fn the_spawner_is_the_current_task_again_after_a_panic_in_the_first_step()
     current_task().unwrap().set_name("spawner");
     let task = eagerly(async { panic!("in the first step") });
     assert_eq!(current_name(), "spawner");
-    let error = task.await.map(|()| ()).unwrap_err();
+    let error = task.await.unwrap_err();
     assert_eq!(
         error.into_panic().downcast_ref(),
         Some(&"in the first step")
@@ -297,10 +297,10 @@ async fn a_pending_request_of_the_spawner_does_not_touch_the_first_step() {
             7
         });
         assert!(!task.is_finished());
-        task
+        (task,)
     });
     // Nothing was awaited: the request is still to come.
-    let task = caught.await.unwrap();
+    let (task,) = caught.await.unwrap();
     assert!(catch_cancelled(yield_now()).await.is_err());
     assert_eq!(task.await.unwrap(), 7);
 }

@@ -145,7 +145,7 @@ async fn a_panic_releases_the_lock() {
         }
     })
     .await;
-    assert!(task.await.map(|()| ()).unwrap_err().is_panic());
+    assert!(task.await.unwrap_err().is_panic());
     assert_eq!(*lock.lock().await, 2);
 }
 
