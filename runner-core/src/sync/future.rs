@@ -3,7 +3,7 @@
 //! The outcome is written once, and never changes. Those who wait are told in the order in which they came, tasks and
 //! callbacks alike, as asyncio does it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 
-use super::waiter_queue::{Granted, Key, WaiterQueue};
+use super::waiter_queue::{Key, WaiterQueue};
 use crate::context::{Identity, Snapshot};
 use crate::error::{CancelReason, CancelledError};
 use crate::handle::Handle;
@@ -55,13 +55,23 @@ use crate::task::{is_request_passing, must_look_away};
 #[must_use = "futures do nothing unless awaited"]
 pub struct Future<T> {
     shared: Rc<Shared<T>>,
-    /// This handle's place, once it had to wait.
-    place: Option<Key>,
+    place: Place,
 }
 
 struct Shared<T> {
     outcome: OnceCell<Result<T, CancelledError>>,
-    listeners: RefCell<WaiterQueue<Listener<T>>>,
+    /// A task that waits, and that came when nobody else did. Most futures are awaited once: for them this is all.
+    first: Cell<Option<Waker>>,
+    /// The others.
+    listeners: RefCell<Option<Box<WaiterQueue<Listener<T>>>>>,
+}
+
+/// Where a handle waits.
+#[derive(Clone, Copy)]
+enum Place {
+    Nowhere,
+    First,
+    Listed(Key),
 }
 
 /// Who is told of the outcome.
@@ -78,9 +88,10 @@ impl<T> Future<T> {
         Future {
             shared: Rc::new(Shared {
                 outcome: OnceCell::new(),
-                listeners: RefCell::new(WaiterQueue::new()),
+                first: Cell::new(None),
+                listeners: RefCell::new(None),
             }),
-            place: None,
+            place: Place::Nowhere,
         }
     }
 
@@ -157,8 +168,7 @@ impl<T> Future<T> {
         if self.is_done() {
             call_soon(make(self.clone()));
         } else {
-            let listener = Listener::Callback(Box::new(make));
-            self.shared.listeners.borrow_mut().enter(listener);
+            self.shared.enter(Listener::Callback(Box::new(make)));
         }
     }
 
@@ -170,17 +180,22 @@ impl<T> Future<T> {
     /// Writes the outcome, and tells all; gives it back if there is one.
     fn finish(&self, outcome: Result<T, CancelledError>) -> Result<(), Result<T, CancelledError>> {
         self.shared.outcome.set(outcome)?;
-        let mut listeners = self.shared.listeners.borrow_mut();
-        if listeners.is_anybody_waiting() {
-            let granted = listeners.grant_all();
-            drop(listeners);
-            self.tell(granted);
+        let first = self.shared.first.take();
+        match self.shared.listeners.take() {
+            None => {
+                if let Some(first) = first {
+                    first.wake();
+                }
+            }
+            Some(others) => self.tell_all(first, others),
         }
         Ok(())
     }
 
-    fn tell(&self, granted: Granted<Listener<T>>) {
-        granted.for_each(|listener| match listener {
+    #[cold]
+    fn tell_all(&self, first: Option<Waker>, mut others: Box<WaiterQueue<Listener<T>>>) {
+        let all = others.grant_all().preceded_by(first.map(Listener::Task));
+        all.for_each(|listener| match listener {
             Listener::Task(waker) => waker.wake(),
             Listener::Callback(make) => call_soon(make(self.clone())),
         });
@@ -198,13 +213,48 @@ impl<T> Future<T> {
         self.cancel_for(CancelReason::Parent, message);
     }
 
+    #[inline]
     fn wait(&mut self, waker: &Waker) {
-        let mut listeners = self.shared.listeners.borrow_mut();
-        let Some(place) = self.place else {
-            self.place = Some(listeners.enter(Listener::Task(waker.clone())));
-            return;
-        };
-        let stale = match listeners.waiting(place) {
+        match self.place {
+            Place::Nowhere => self.place = self.shared.wait(waker),
+            Place::First => {
+                let known = self.shared.first.take();
+                let known = known.filter(|known| known.will_wake(waker));
+                self.shared.first.set(known.or_else(|| Some(waker.clone())));
+            }
+            Place::Listed(key) => self.shared.wait_again(key, waker),
+        }
+    }
+
+    /// Does not wait any longer. When the outcome is there, nobody does.
+    #[inline]
+    fn leave(&mut self) {
+        match std::mem::replace(&mut self.place, Place::Nowhere) {
+            _ if self.is_done() => {}
+            Place::Nowhere => {}
+            Place::First => drop(self.shared.first.take()),
+            Place::Listed(key) => self.shared.leave(key),
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    #[inline]
+    fn wait(&self, waker: &Waker) -> Place {
+        let first = self.first.take();
+        if first.is_none() && self.listeners.borrow().is_none() {
+            self.first.set(Some(waker.clone()));
+            return Place::First;
+        }
+        self.first.set(first);
+        Place::Listed(self.enter(Listener::Task(waker.clone())))
+    }
+
+    #[cold]
+    fn wait_again(&self, key: Key, waker: &Waker) {
+        let mut listeners = self.listeners.borrow_mut();
+        let known = listeners.as_mut().and_then(|known| known.waiting(key));
+        let stale = match known {
             Some(Listener::Task(known)) if !known.will_wake(waker) => {
                 Some(std::mem::replace(known, waker.clone()))
             }
@@ -214,13 +264,20 @@ impl<T> Future<T> {
         drop(stale);
     }
 
-    #[inline]
-    fn leave(&mut self) {
-        if let Some(place) = self.place.take() {
-            let left = self.shared.listeners.borrow_mut().leave(place);
-            // The outcome is for all: there is nothing to pass on.
-            drop(left);
-        }
+    #[cold]
+    fn enter(&self, listener: Listener<T>) -> Key {
+        let mut listeners = self.listeners.borrow_mut();
+        let listeners = listeners.get_or_insert_with(|| Box::new(WaiterQueue::new()));
+        listeners.enter(listener)
+    }
+
+    #[cold]
+    fn leave(&self, key: Key) {
+        let left = match &mut *self.listeners.borrow_mut() {
+            Some(listeners) => listeners.leave(key).ok(),
+            None => None,
+        };
+        drop(left);
     }
 }
 
@@ -230,7 +287,7 @@ fn call_soon(handle: Handle) {
         Some(scheduler) => scheduler.push(Ready::Callback(handle)),
         None => {
             if let Some((callback, context)) = handle.take() {
-                let context = std::cell::Cell::new(context);
+                let context = Cell::new(context);
                 let _entered = Snapshot::enter(&context, Identity::Unassigned);
                 callback();
             }
@@ -263,7 +320,7 @@ impl<T> Clone for Future<T> {
     fn clone(&self) -> Future<T> {
         Future {
             shared: self.shared.clone(),
-            place: None,
+            place: Place::Nowhere,
         }
     }
 }

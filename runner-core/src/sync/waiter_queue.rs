@@ -141,12 +141,10 @@ impl<W> WaiterQueue<W> {
     }
 
     /// Gives their turn to all who wait.
+    #[inline]
     pub(super) fn grant_all(&mut self) -> Granted<W> {
         let first = self.grant();
-        let mut more = Vec::new();
-        while let Some(waiting) = self.grant() {
-            more.push(waiting);
-        }
+        let more = std::iter::from_fn(|| self.grant()).collect();
         Granted { first, more }
     }
 
@@ -258,8 +256,28 @@ pub(super) struct Granted<W = Waker> {
 }
 
 impl<W> Granted<W> {
+    /// Another one is told before them.
+    pub(super) fn preceded_by(mut self, first: Option<W>) -> Granted<W> {
+        if let Some(first) = first {
+            let second = self.first.replace(first);
+            self.more.splice(0..0, second);
+        }
+        self
+    }
+
     /// In the order in which they waited.
+    #[inline]
     pub(super) fn for_each(self, mut tell: impl FnMut(W)) {
+        if self.more.is_empty() {
+            if let Some(only) = self.first {
+                tell(only);
+            }
+        } else {
+            self.for_each_of_many(tell);
+        }
+    }
+
+    fn for_each_of_many(self, mut tell: impl FnMut(W)) {
         let mut panicked = None;
         for waiting in self.first.into_iter().chain(self.more) {
             // A foreign waker that panics does not keep the others from being woken.

@@ -388,13 +388,14 @@ impl<T> State<T> {
     ) -> Turn<Result<(), QueueShutDown<T>>> {
         let may_put = match *place {
             None => self.is_shut_down || self.has_room_for_newcomers(),
-            Some(key) if !self.putters.is_granted(key) => false,
             Some(_) if self.is_shut_down || !self.is_full() => {
                 self.putters.take_grant(place).is_some()
             }
             Some(key) => {
-                self.putters.wait_again(key, waker.clone());
-                return Turn::Waits(None);
+                if self.putters.is_granted(key) {
+                    self.putters.wait_again(key, waker.clone());
+                }
+                false
             }
         };
         if !may_put {
@@ -416,13 +417,14 @@ impl<T> State<T> {
     ) -> Turn<Result<T, QueueShutDown>> {
         let may_get = match *place {
             None => self.is_shut_down || self.items.len() > self.getters.granted(),
-            Some(key) if !self.getters.is_granted(key) => false,
             Some(_) if self.is_shut_down || self.items.len() > 0 => {
                 self.getters.take_grant(place).is_some()
             }
             Some(key) => {
-                self.getters.wait_again(key, waker.clone());
-                return Turn::Waits(None);
+                if self.getters.is_granted(key) {
+                    self.getters.wait_again(key, waker.clone());
+                }
+                false
             }
         };
         if !may_get {
