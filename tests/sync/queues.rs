@@ -1,5 +1,6 @@
 //! `Queue`: its order, its bound, its end, and what a cancellation leaves.
 
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use asyncio::sync::{GetError, PutError, Queue};
@@ -438,6 +439,34 @@ async fn a_shutdown_may_become_immediate_later() {
     queue.shutdown(false);
     assert!(queue.is_empty() && queue.is_shut_down());
     assert_eq!(format!("{queue:?}"), "<Queue len=0 maxsize=1 shutdown>");
+}
+
+/// Compares as its number says, and panics for the number 13.
+#[derive(PartialEq, Eq, Debug)]
+struct Unlucky(u32);
+
+impl Ord for Unlucky {
+    fn cmp(&self, other: &Unlucky) -> Ordering {
+        assert!(self.0 != 13 && other.0 != 13, "unlucky");
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Unlucky {
+    fn partial_cmp(&self, other: &Unlucky) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[asyncio::test(virtual_time)]
+async fn a_comparison_that_panics_loses_no_other_item() {
+    let queue = Queue::priority();
+    queue.put_nowait(Unlucky(1)).unwrap();
+    assert_eq!(panic_of(|| drop(queue.put_nowait(Unlucky(13)))), "unlucky");
+    assert_eq!(queue.len(), 2);
+    assert_eq!(queue.get().await.unwrap(), Unlucky(1));
+    assert_eq!(queue.get().await.unwrap(), Unlucky(13));
+    assert_eq!(queue.get_nowait(), Err(GetError::QueueEmpty));
 }
 
 /// What is dropped is dropped when the queue is ready to be used again.

@@ -124,10 +124,13 @@ impl<W> WaiterQueue<W> {
     /// The same, and tells the waiter a number.
     #[inline]
     pub(super) fn grant_with(&mut self, said: u32) -> Option<W> {
-        if self.first == NOBODY {
-            return None;
+        match self.first {
+            NOBODY => None,
+            first => self.grant_first(first, said),
         }
-        let key = self.first;
+    }
+
+    fn grant_first(&mut self, key: u32, said: u32) -> Option<W> {
         let place = self.place(key);
         let next = std::mem::replace(&mut place.next, said);
         let waiting = place.waiting.take();

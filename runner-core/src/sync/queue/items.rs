@@ -3,8 +3,15 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-/// The items of a queue, in one of asyncio's three orders.
-pub(super) enum Items<T> {
+/// The items of a queue.
+pub(super) struct Items<T> {
+    /// How many there are. Asked for several times in each call, and so not left to the one who keeps them.
+    len: usize,
+    kept: Kept<T>,
+}
+
+/// asyncio's three orders.
+enum Kept<T> {
     /// The oldest first.
     Fifo(VecDeque<T>),
     /// The newest first.
@@ -14,39 +21,58 @@ pub(super) enum Items<T> {
 }
 
 impl<T> Items<T> {
+    pub(super) const fn fifo() -> Items<T> {
+        Items::of(Kept::Fifo(VecDeque::new()))
+    }
+
+    pub(super) const fn lifo() -> Items<T> {
+        Items::of(Kept::Lifo(Vec::new()))
+    }
+
+    pub(super) fn priority() -> Items<T>
+    where
+        T: Ord,
+    {
+        Items::of(Kept::Priority(Heap::new()))
+    }
+
+    const fn of(kept: Kept<T>) -> Items<T> {
+        Items { len: 0, kept }
+    }
+
     #[inline]
     pub(super) fn push(&mut self, item: T) {
-        match self {
-            Items::Fifo(items) => items.push_back(item),
-            Items::Lifo(items) => items.push(item),
-            Items::Priority(items) => items.push(item),
+        // Before, in case that comparing panics: the item is in then, though perhaps in the wrong place.
+        self.len += 1;
+        match &mut self.kept {
+            Kept::Fifo(items) => items.push_back(item),
+            Kept::Lifo(items) => items.push(item),
+            Kept::Priority(items) => items.push(item),
         }
     }
 
     #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
-        match self {
-            Items::Fifo(items) => items.pop_front(),
-            Items::Lifo(items) => items.pop(),
-            Items::Priority(items) => items.pop(),
+        self.len = self.len.checked_sub(1)?;
+        match &mut self.kept {
+            Kept::Fifo(items) => items.pop_front(),
+            Kept::Lifo(items) => items.pop(),
+            Kept::Priority(items) => items.pop(),
         }
     }
 
     #[inline]
     pub(super) fn len(&self) -> usize {
-        match self {
-            Items::Fifo(items) => items.len(),
-            Items::Lifo(items) => items.len(),
-            Items::Priority(items) => items.entries.len(),
-        }
+        self.len
     }
 
     /// Takes all of them out, in no certain order.
     pub(super) fn take_all(&mut self) -> Vec<T> {
-        match self {
-            Items::Fifo(items) => std::mem::take(items).into(),
-            Items::Lifo(items) => std::mem::take(items),
-            Items::Priority(items) => {
+        self.len = 0;
+        match &mut self.kept {
+            Kept::Fifo(items) => std::mem::take(items).into(),
+            Kept::Lifo(items) => std::mem::take(items),
+            Kept::Priority(items) => {
                 let entries = std::mem::take(&mut items.entries);
                 entries.into_iter().map(|entry| entry.item).collect()
             }
@@ -55,7 +81,7 @@ impl<T> Items<T> {
 }
 
 /// A binary heap that carries its order with it, so that only those who make one need items that have an order.
-pub(super) struct Heap<T> {
+struct Heap<T> {
     entries: Vec<Entry<T>>,
     compare: fn(&T, &T) -> Ordering,
     /// How many were ever pushed.
@@ -69,7 +95,7 @@ struct Entry<T> {
 }
 
 impl<T: Ord> Heap<T> {
-    pub(super) fn new() -> Heap<T> {
+    fn new() -> Heap<T> {
         Heap {
             entries: Vec::new(),
             compare: T::cmp,
@@ -79,6 +105,7 @@ impl<T: Ord> Heap<T> {
 }
 
 impl<T> Heap<T> {
+    #[inline(never)]
     fn push(&mut self, item: T) {
         let number = self.pushed;
         self.pushed += 1;
@@ -94,6 +121,7 @@ impl<T> Heap<T> {
         }
     }
 
+    #[inline(never)]
     fn pop(&mut self) -> Option<T> {
         if self.entries.is_empty() {
             return None;

@@ -7,14 +7,13 @@ mod error;
 mod items;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll, Waker};
 
 pub use self::error::{GetError, PutError, QueueShutDown};
-use self::items::{Heap, Items};
+use self::items::Items;
 use super::waiter_queue::{Key, WaiterQueue};
 use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away;
@@ -93,18 +92,18 @@ impl<T> Queue<T> {
             maxsize > 0,
             "a queue without room; use `Queue::unbounded` for one without a bound"
         );
-        Queue::of(Items::Fifo(VecDeque::new()), maxsize)
+        Queue::of(Items::fifo(), maxsize)
     }
 
     /// Makes a queue without a bound, the oldest item of which comes out first.
     pub const fn unbounded() -> Queue<T> {
-        Queue::of(Items::Fifo(VecDeque::new()), UNBOUNDED)
+        Queue::of(Items::fifo(), UNBOUNDED)
     }
 
     /// Makes a queue without a bound, the newest item of which comes out first.
     #[doc(alias = "LifoQueue")]
     pub const fn lifo() -> Queue<T> {
-        Queue::of(Items::Lifo(Vec::new()), UNBOUNDED)
+        Queue::of(Items::lifo(), UNBOUNDED)
     }
 
     /// Makes a queue without a bound, the least item of which comes out first.
@@ -124,7 +123,7 @@ impl<T> Queue<T> {
     where
         T: Ord,
     {
-        Queue::of(Items::Priority(Heap::new()), UNBOUNDED)
+        Queue::of(Items::priority(), UNBOUNDED)
     }
 
     /// Gives a new queue of any order a bound.
