@@ -22,7 +22,7 @@ async fn indices(parties: impl IntoIterator<Item = Passed>) -> Vec<usize> {
     indices
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn all_pass_together_and_know_the_order_in_which_they_came() {
     let barrier = Rc::new(Barrier::new(3));
     let two = [party(&barrier), party(&barrier)];
@@ -34,7 +34,7 @@ async fn all_pass_together_and_know_the_order_in_which_they_came() {
     assert_eq!(barrier.n_waiting(), 0);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_barrier_for_one_stops_nobody() {
     let barrier = Barrier::new(1);
     for _ in 0..3 {
@@ -42,7 +42,7 @@ async fn a_barrier_for_one_stops_nobody() {
     }
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_barrier_is_passed_again_and_again() {
     let barrier = Rc::new(Barrier::new(2));
     for _ in 0..3 {
@@ -51,7 +51,7 @@ async fn a_barrier_is_passed_again_and_again() {
 }
 
 /// Who comes while the last round drains belongs to the next.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_newcomer_waits_until_the_round_before_has_drained() {
     let barrier = Rc::new(Barrier::new(2));
     let first = party(&barrier);
@@ -69,7 +69,7 @@ async fn a_newcomer_waits_until_the_round_before_has_drained() {
     assert_eq!(newcomer.await, Ok(0));
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn five_rounds_of_two_are_passed_by_ten() {
     let barrier = Rc::new(Barrier::new(2));
     let tasks: Vec<_> = (0..10).map(|_| party(&barrier)).collect();
@@ -79,7 +79,7 @@ async fn five_rounds_of_two_are_passed_by_ten() {
 }
 
 /// Unlike a thread's barrier, asyncio's is not broken by it.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_party_is_not_counted_and_the_others_wait_for_one_more() {
     let barrier = Rc::new(Barrier::new(3));
     let [a, b] = [party(&barrier), party(&barrier)];
@@ -94,7 +94,7 @@ async fn a_cancelled_party_is_not_counted_and_the_others_wait_for_one_more() {
     assert_eq!(indices([b, c, d]).await, [0, 1, 2]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_party_that_is_cancelled_after_all_have_come_does_not_hold_the_others() {
     let barrier = Rc::new(Barrier::new(3));
     let [a, b] = [party(&barrier), party(&barrier)];
@@ -106,7 +106,7 @@ async fn a_party_that_is_cancelled_after_all_have_come_does_not_hold_the_others(
     assert_eq!(format!("{barrier:?}"), "<Barrier filling, waiters:0/3>");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_reset_sends_those_who_wait_away() {
     let barrier = Rc::new(Barrier::new(3));
     let inside = [party(&barrier), party(&barrier)];
@@ -126,7 +126,7 @@ async fn a_reset_sends_those_who_wait_away() {
     assert_eq!(indices(rest).await, [0, 1, 2]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_broken_barrier_fails_those_who_wait_and_those_who_come() {
     let barrier = Rc::new(Barrier::new(2));
     let inside = party(&barrier);
@@ -144,7 +144,7 @@ async fn a_broken_barrier_fails_those_who_wait_and_those_who_come() {
 }
 
 /// As in asyncio: what counts is the state in which the task finds the barrier when it runs.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_party_that_was_let_go_fails_if_the_barrier_is_aborted_before_it_runs() {
     let barrier = Rc::new(Barrier::new(2));
     let first = party(&barrier);
@@ -154,7 +154,7 @@ async fn a_party_that_was_let_go_fails_if_the_barrier_is_aborted_before_it_runs(
     assert!(first.await.unwrap().is_err());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn an_abort_reaches_those_who_wait_outside() {
     let barrier = Rc::new(Barrier::new(2));
     let mut first = Box::pin(barrier.wait());
@@ -168,7 +168,7 @@ async fn an_abort_reaches_those_who_wait_outside() {
     drop(first);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dropped_party_lets_those_outside_in() {
     let barrier = Rc::new(Barrier::new(2));
     let mut first = Box::pin(barrier.wait());
@@ -180,7 +180,7 @@ async fn a_dropped_party_lets_those_outside_in() {
     assert_eq!(indices(outside).await, [0, 1]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_request_goes_before_the_last_partys_turn() {
     let barrier = Rc::new(Barrier::new(2));
     let first = party(&barrier);
@@ -192,12 +192,12 @@ async fn a_request_goes_before_the_last_partys_turn() {
     first.await.unwrap().unwrap();
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_barrier_for_nobody_is_a_mistake() {
     assert_eq!(panic_of(|| drop(Barrier::new(0))), "parties must be > 0");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_that_a_barrier_is_waited_for() {
     let barrier = Rc::new(Barrier::new(2));
     let first = party(&barrier);

@@ -33,7 +33,7 @@ async fn three() -> (Rc<Condition>, Trace, [Task<()>; 3]) {
     (condition, trace, tasks)
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn those_who_wait_longest_are_notified_first() {
     let (condition, trace, _tasks) = three().await;
     for (n, notified) in [(0, vec![]), (1, vec!["a"]), (5, vec!["b", "c"])] {
@@ -45,7 +45,7 @@ async fn those_who_wait_longest_are_notified_first() {
     }
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn all_are_notified_together() {
     let (condition, trace, _tasks) = three().await;
     let guard = condition.lock().await;
@@ -57,7 +57,7 @@ async fn all_are_notified_together() {
     assert_eq!(trace.take(), ["a", "b", "c"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn waiting_for_a_predicate_that_holds_does_not_release_the_lock() {
     let condition = Condition::new(7);
     let mut guard = condition.lock().await;
@@ -65,7 +65,7 @@ async fn waiting_for_a_predicate_that_holds_does_not_release_the_lock() {
     assert!(condition.is_locked());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_predicate_is_asked_again_after_each_notification() {
     let condition = Rc::new(Condition::new(0));
     let task = spawn({
@@ -91,7 +91,7 @@ async fn a_predicate_is_asked_again_after_each_notification() {
 }
 
 /// asyncio's `Condition(lock)`: two conditions of one lock.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn two_conditions_may_have_one_lock() {
     let lock = Rc::new(Lock::new(Vec::new()));
     let (filled, emptied) = (
@@ -122,7 +122,7 @@ async fn two_conditions_may_have_one_lock() {
 // ----- cancellation -----
 
 /// The lock is there again before control returns to the code.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_wait_ends_with_the_lock() {
     let (condition, trace) = (Rc::new(Condition::new(1)), Trace::new());
     let task = spawn({
@@ -147,7 +147,7 @@ async fn a_cancelled_wait_ends_with_the_lock() {
 }
 
 /// As in asyncio: the latest request is the one that is raised.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn further_requests_wait_for_the_lock_as_well() {
     let condition = Rc::new(Condition::new(()));
     let task = spawn({
@@ -169,7 +169,7 @@ async fn further_requests_wait_for_the_lock_as_well() {
     assert_eq!(task.await.unwrap().as_deref(), Some("third"));
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_task_that_is_cancelled_while_it_waits_ends_when_it_has_had_the_lock() {
     let (condition, trace, [a, b, c]) = three().await;
     let guard = condition.lock().await;
@@ -184,7 +184,7 @@ async fn a_task_that_is_cancelled_while_it_waits_ends_when_it_has_had_the_lock()
     assert_eq!(trace.take(), ["a", "c"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_notification_of_a_cancelled_task_goes_to_the_next() {
     let (condition, trace, [a, b, c]) = three().await;
     let guard = condition.lock().await;
@@ -202,7 +202,7 @@ async fn the_notification_of_a_cancelled_task_goes_to_the_next() {
 }
 
 /// Cancelled while it waits for the lock, after the notification.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_notification_of_a_task_that_is_cancelled_on_its_way_to_the_lock_goes_to_the_next() {
     let (condition, trace, [a, b, _c]) = three().await;
     let guard = condition.lock().await;
@@ -218,7 +218,7 @@ async fn the_notification_of_a_task_that_is_cancelled_on_its_way_to_the_lock_goe
     assert_eq!(trace.take(), ["b"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_timeout_ends_a_wait_with_the_lock() {
     let condition = Condition::new(1);
     let mut guard = condition.lock().await;
@@ -230,7 +230,7 @@ async fn a_timeout_ends_a_wait_with_the_lock() {
     assert!(!condition.is_locked());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_timeout_waits_for_the_lock_beyond_its_deadline() {
     let condition = Rc::new(Condition::new(()));
     let mut guard = condition.lock().await;
@@ -250,7 +250,7 @@ async fn a_timeout_waits_for_the_lock_beyond_its_deadline() {
 }
 
 /// A request that is there before the wait begins leaves the lock where it is.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_request_goes_before_the_wait() {
     let condition = Condition::new(1);
     let mut guard = condition.lock().await;
@@ -260,7 +260,7 @@ async fn a_request_goes_before_the_wait() {
 }
 
 /// A wait behind a sub-executor is reached by requests, and ends with the lock.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn waits_side_by_side_in_one_task_all_end_with_the_lock() {
     let (condition, trace) = (Rc::new(Condition::new(0)), Trace::new());
     let task = spawn({
@@ -288,7 +288,7 @@ async fn waits_side_by_side_in_one_task_all_end_with_the_lock() {
 // ----- dropping -----
 
 /// Not cancelled, only dropped: a free lock is taken back.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dropped_wait_takes_a_free_lock_back() {
     let condition = Condition::new(1);
     let mut guard = condition.lock().await;
@@ -300,7 +300,7 @@ async fn a_dropped_wait_takes_a_free_lock_back() {
     assert!(condition.is_locked());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn using_the_guard_of_a_dropped_wait_panics_if_the_lock_is_another_tasks() {
     let condition = Condition::new(1);
     let mut guard = condition.lock().await;
@@ -323,7 +323,7 @@ async fn using_the_guard_of_a_dropped_wait_panics_if_the_lock_is_another_tasks()
     drop(other);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_notification_of_a_dropped_wait_goes_to_the_next() {
     let (condition, trace) = (Rc::new(Condition::default()), Trace::new());
     let mut guard = condition.lock().await;
@@ -341,7 +341,7 @@ async fn the_notification_of_a_dropped_wait_goes_to_the_next() {
 }
 
 /// A task that is dropped where it waits, as at the end of its loop, leaves the lock to the others.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_future_dropped_on_its_way_to_the_lock_leaves_the_lock_to_the_next() {
     let (condition, trace) = (Rc::new(Condition::default()), Trace::new());
     let mut code = Box::pin(async {
@@ -365,7 +365,7 @@ async fn a_future_dropped_on_its_way_to_the_lock_leaves_the_lock_to_the_next() {
 
 // ----- misuse -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn notifying_without_the_lock_is_a_mistake() {
     let condition = Condition::new(());
     for text in [
@@ -379,7 +379,7 @@ async fn notifying_without_the_lock_is_a_mistake() {
     }
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn waiting_with_another_locks_guard_is_a_mistake() {
     let [condition, other] = [Condition::new(()), Condition::new(())];
     let mut guard = other.lock().await;
@@ -393,7 +393,7 @@ async fn waiting_with_another_locks_guard_is_a_mistake() {
 // ----- what is said -----
 
 /// Being asked moves nothing: the task waits as before.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_that_a_condition_is_waited_for() {
     let (condition, trace, [a, ..]) = three().await;
     assert_eq!(activity(&a), "waits for a condition");
@@ -409,7 +409,7 @@ async fn a_dump_says_that_a_condition_is_waited_for() {
 }
 
 /// A wait that is polled for no reason goes on waiting.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_wake_up_without_a_reason_ends_no_wait() {
     let condition = Condition::new(());
     let mut guard = condition.lock().await;

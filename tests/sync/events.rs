@@ -8,7 +8,7 @@ use asyncio::sync::Event;
 use crate::support::trace::Trace;
 use crate::{activity, at_once, interrupt, settle, started};
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn waiting_for_an_event_that_is_set_does_not_suspend() {
     let event = Event::new();
     event.set();
@@ -16,7 +16,7 @@ async fn waiting_for_an_event_that_is_set_does_not_suspend() {
     assert!(event.is_set());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn all_who_wait_go_on_in_the_order_in_which_they_came() {
     let (event, trace) = (Rc::new(Event::new()), Trace::new());
     for number in 0..4 {
@@ -34,7 +34,7 @@ async fn all_who_wait_go_on_in_the_order_in_which_they_came() {
 }
 
 /// As in asyncio: what was set was set.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn who_waited_goes_on_although_the_event_is_cleared_at_once() {
     let event = Rc::new(Event::new());
     let waiter = started({
@@ -48,7 +48,7 @@ async fn who_waited_goes_on_although_the_event_is_cleared_at_once() {
     assert!(!event.is_set());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cleared_event_is_waited_for_again() {
     let event = Rc::new(Event::new());
     event.set();
@@ -63,7 +63,7 @@ async fn a_cleared_event_is_waited_for_again() {
     waiter.await.unwrap();
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn setting_it_twice_changes_nothing() {
     let event = Event::default();
     event.set();
@@ -73,7 +73,7 @@ async fn setting_it_twice_changes_nothing() {
     assert_eq!(format!("{event:?}"), "<Event unset>");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_wait_leaves_nothing_behind() {
     let event = Rc::new(Event::new());
     let waiters: Vec<_> = (0..3)
@@ -92,14 +92,14 @@ async fn a_cancelled_wait_leaves_nothing_behind() {
     assert!(waiters.iter().all(|task| task.is_finished()));
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_request_goes_before_an_event_that_is_set() {
     let event = Event::new();
     event.set();
     interrupt(event.wait()).await;
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_that_an_event_is_waited_for() {
     let event = Rc::new(Event::new());
     let waiter = started({

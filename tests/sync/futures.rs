@@ -10,7 +10,7 @@ use asyncio::{CancelReason, catch_cancelled, context_var, new_event_loop, spawn,
 use crate::support::trace::Trace;
 use crate::{activity, at_once, interrupt, poll_once, settle, started};
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn all_who_wait_get_the_value() {
     let future = Future::new();
     let waiters = [spawn(future.clone()), spawn(future.clone())];
@@ -26,7 +26,7 @@ async fn all_who_wait_get_the_value() {
     assert_eq!(format!("{future:?}"), "<Future finished>");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_value_is_set_once() {
     let future = Future::new();
     future.set_result(1).unwrap();
@@ -37,7 +37,7 @@ async fn a_value_is_set_once() {
     assert_eq!(future.await, Ok(1));
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_future_gives_the_error_and_takes_no_value() {
     let future = Future::<u32>::new();
     let waiter = started(future.clone()).await;
@@ -52,7 +52,7 @@ async fn a_cancelled_future_gives_the_error_and_takes_no_value() {
 }
 
 /// semantics 5.2: in the order of registration, tasks and callbacks alike.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn tasks_and_callbacks_are_told_in_the_order_in_which_they_came() {
     let (future, trace) = (Future::new(), Trace::new());
     for number in 0..2 {
@@ -89,7 +89,7 @@ context_var! {
     static COLOUR: &'static str;
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_callback_is_called_in_the_context_of_whoever_added_it() {
     let (future, seen) = (Future::new(), Rc::new(RefCell::new(None)));
     COLOUR.set("red");
@@ -123,7 +123,7 @@ fn a_callback_goes_with_the_last_handle() {
 }
 
 /// semantics 4.1: a task that is cancelled cancels the future it waits for; others see that.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_task_that_is_cancelled_cancels_the_future_that_it_awaits() {
     let future = Future::<u32>::new();
     let [one, other] = [started(future.clone()).await, started(future.clone()).await];
@@ -137,7 +137,7 @@ async fn a_task_that_is_cancelled_cancels_the_future_that_it_awaits() {
     );
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_timeout_cancels_the_future_that_it_is_around() {
     let future = Future::<u32>::new();
     assert!(
@@ -148,7 +148,7 @@ async fn a_timeout_cancels_the_future_that_it_is_around() {
     assert!(future.is_cancelled());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_request_goes_before_the_value_which_stays() {
     let future = Future::new();
     future.set_result(7).unwrap();
@@ -157,7 +157,7 @@ async fn a_request_goes_before_the_value_which_stays() {
 }
 
 /// The same future is awaited again after the request that cancelled it was caught.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_future_that_was_cancelled_with_its_task_is_cancelled_for_whoever_awaits_again() {
     let future = Future::<u32>::new();
     let mut awaited = future.clone();
@@ -170,7 +170,7 @@ async fn a_future_that_was_cancelled_with_its_task_is_cancelled_for_whoever_awai
     assert!(task.await.unwrap().is_err());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn dropping_a_handle_that_waits_cancels_nothing() {
     let future = Future::new();
     let mut dropped = future.clone();
@@ -195,7 +195,7 @@ fn a_value_that_is_set_while_no_loop_runs_wakes_its_task_in_the_next_run() {
     event_loop.close().unwrap();
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_that_a_future_is_waited_for_and_cancels_nothing() {
     let future = Future::new();
     let waiter = started(future.clone()).await;

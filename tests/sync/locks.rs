@@ -21,7 +21,7 @@ fn holder(lock: &Rc<Lock>, trace: &Trace, name: &'static str) -> Task<()> {
     })
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_free_lock_is_taken_without_suspending() {
     let lock = Lock::new(7);
     let mut guard = at_once(lock.lock()).await;
@@ -32,7 +32,7 @@ async fn a_free_lock_is_taken_without_suspending() {
     assert_eq!(lock.into_inner(), 8);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn whoever_waits_longest_is_next() {
     let (lock, trace) = (Rc::new(Lock::default()), Trace::new());
     let last = ["a", "b", "c"]
@@ -45,7 +45,7 @@ async fn whoever_waits_longest_is_next() {
 }
 
 /// Released, and granted to a task that has yet to run: it counts as unlocked, but is not to be had.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_newcomer_does_not_overtake_whoever_was_woken() {
     let (lock, trace) = (Rc::new(Lock::default()), Trace::new());
     let guard = lock.lock().await;
@@ -60,7 +60,7 @@ async fn a_newcomer_does_not_overtake_whoever_was_woken() {
     assert_eq!(trace.take(), ["waited", "newcomer"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_lock_of_a_cancelled_task_that_was_woken_goes_to_the_next() {
     let (lock, trace) = (Rc::new(Lock::default()), Trace::new());
     let guard = lock.lock().await;
@@ -74,7 +74,7 @@ async fn the_lock_of_a_cancelled_task_that_was_woken_goes_to_the_next() {
     assert_eq!(trace.take(), ["second"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_task_in_the_middle_leaves_the_queue() {
     let (lock, trace) = (Rc::new(Lock::default()), Trace::new());
     let tasks = ["a", "b", "c", "d"].map(|name| holder(&lock, &trace, name));
@@ -89,7 +89,7 @@ async fn a_cancelled_task_in_the_middle_leaves_the_queue() {
 }
 
 /// Not cancelled, only dropped: the grant is passed on all the same.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_lock_of_a_dropped_future_that_was_woken_goes_to_the_next() {
     let (lock, trace) = (Rc::new(Lock::default()), Trace::new());
     let guard = lock.lock().await;
@@ -105,7 +105,7 @@ async fn the_lock_of_a_dropped_future_that_was_woken_goes_to_the_next() {
     assert_eq!(trace.take(), ["next"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_lock_that_nobody_waits_for_any_more_is_free() {
     let lock = Lock::new(());
     let guard = lock.lock().await;
@@ -116,14 +116,14 @@ async fn a_lock_that_nobody_waits_for_any_more_is_free() {
     assert!(lock.try_lock().is_some());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_request_goes_before_a_free_lock() {
     let lock = Lock::new(());
     interrupt(lock.lock()).await;
     assert!(!lock.is_locked());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_timeout_ends_the_wait_for_a_lock() {
     let lock = Lock::new(());
     let guard = lock.lock().await;
@@ -133,7 +133,7 @@ async fn a_timeout_ends_the_wait_for_a_lock() {
 }
 
 /// A panic in the code that holds the lock releases it, as everywhere in asyncio.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_panic_releases_the_lock() {
     let lock = Rc::new(Lock::new(1));
     let task = started({
@@ -149,7 +149,7 @@ async fn a_panic_releases_the_lock() {
     assert_eq!(*lock.lock().await, 2);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_lock_shows_its_value_unless_it_is_locked() {
     let mut lock = Lock::from(7);
     *lock.get_mut() += 1;
@@ -158,7 +158,7 @@ async fn a_lock_shows_its_value_unless_it_is_locked() {
     assert_eq!(format!("{lock:?} {guard:?}"), "<Lock locked> 8");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_that_a_lock_is_waited_for() {
     let (lock, trace) = (Rc::new(Lock::default()), Trace::new());
     let guard = lock.lock().await;

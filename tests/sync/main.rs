@@ -1,4 +1,5 @@
-//! `asyncio::sync`: what each primitive promises, one file for each; all of it on virtual time.
+//! `asyncio::sync`: what each primitive promises, one file for each. On virtual time, which passes at once
+//! when nothing else can happen, so that who waits for nothing fails its test's timeout at once.
 
 #[path = "../support/mod.rs"]
 mod support;

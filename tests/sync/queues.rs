@@ -48,7 +48,7 @@ fn drain<T>(queue: &Queue<T>) -> Vec<T> {
 
 // ----- orders and bounds -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_oldest_item_comes_out_first() {
     let queue = Queue::unbounded();
     for item in 1..=3 {
@@ -60,14 +60,14 @@ async fn the_oldest_item_comes_out_first() {
     assert!(queue.is_empty());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn out_of_a_lifo_queue_the_newest_item_comes_first() {
     let queue = Queue::lifo();
     (1..=3).for_each(|item| queue.put_nowait(item).unwrap());
     assert_eq!(drain(&queue), [3, 2, 1]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn out_of_a_priority_queue_the_least_item_comes_first() {
     let queue = Queue::priority();
     for item in [3, 1, 4, 1, 5, 9, 2, 6] {
@@ -76,7 +76,7 @@ async fn out_of_a_priority_queue_the_least_item_comes_first() {
     assert_eq!(drain(&queue), [1, 1, 2, 3, 4, 5, 6, 9]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_bound_holds_in_every_order() {
     for queue in [
         Queue::bounded(2),
@@ -94,7 +94,7 @@ async fn a_bound_holds_in_every_order() {
     assert_eq!(Queue::<u32>::default().maxsize(), None);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_queue_without_room_is_a_mistake() {
     let text = panic_of(|| drop(Queue::<u32>::bounded(0)));
     assert!(text.contains("use `Queue::unbounded`"), "{text}");
@@ -102,7 +102,7 @@ async fn a_queue_without_room_is_a_mistake() {
     assert!(text.starts_with("a queue without room"), "{text}");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn an_empty_queue_has_nothing_now() {
     let queue = Queue::<u32>::unbounded();
     assert_eq!(queue.get_nowait(), Err(GetError::QueueEmpty));
@@ -112,7 +112,7 @@ async fn an_empty_queue_has_nothing_now() {
 
 // ----- waiting -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn getters_are_served_in_the_order_in_which_they_came() {
     let (queue, trace) = unbounded();
     let _getters = ["a", "b", "c"].map(|name| getter(&queue, &trace, name));
@@ -122,7 +122,7 @@ async fn getters_are_served_in_the_order_in_which_they_came() {
     assert_eq!(trace.take(), ["a got 1", "b got 2", "c got 3"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn putters_are_served_in_the_order_in_which_they_came() {
     let (queue, trace) = full();
     let _putters = [1, 2, 3].map(|item| putter(&queue, &trace, item));
@@ -135,7 +135,7 @@ async fn putters_are_served_in_the_order_in_which_they_came() {
     assert_eq!(trace.take(), ["put 1", "put 2", "put 3"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_newcomer_does_not_overtake_a_getter_that_was_woken() {
     let (queue, trace) = unbounded();
     let woken = getter(&queue, &trace, "woken");
@@ -153,7 +153,7 @@ async fn a_newcomer_does_not_overtake_a_getter_that_was_woken() {
     assert_eq!(trace.take(), ["woken got 1", "newcomer got 3"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_newcomer_takes_an_item_that_nobody_waits_for() {
     let (queue, trace) = unbounded();
     let woken = getter(&queue, &trace, "woken");
@@ -165,7 +165,7 @@ async fn a_newcomer_takes_an_item_that_nobody_waits_for() {
     assert_eq!(trace.take(), ["woken got 2"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_newcomer_does_not_overtake_a_putter_that_was_woken() {
     let (queue, trace) = full();
     let woken = putter(&queue, &trace, 1);
@@ -180,7 +180,7 @@ async fn a_newcomer_does_not_overtake_a_putter_that_was_woken() {
 }
 
 /// What `len` says holds: an item that is there can be taken, whoever was woken for it. That one keeps its place.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn getters_that_were_woken_in_vain_keep_their_places() {
     let (queue, trace) = unbounded();
     let _getters = ["a", "b", "c"].map(|name| getter(&queue, &trace, name));
@@ -195,7 +195,7 @@ async fn getters_that_were_woken_in_vain_keep_their_places() {
     assert_eq!(trace.take(), ["a got 3", "b got 4", "c got 5"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn putters_that_were_woken_in_vain_keep_their_places() {
     let (queue, trace) = full();
     let _putters = [1, 2].map(|item| putter(&queue, &trace, item));
@@ -213,7 +213,7 @@ async fn putters_that_were_woken_in_vain_keep_their_places() {
 
 // ----- cancellation -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_item_of_a_cancelled_getter_that_was_woken_goes_to_the_next() {
     let (queue, trace) = unbounded();
     let [a, b] = ["a", "b"].map(|name| getter(&queue, &trace, name));
@@ -225,7 +225,7 @@ async fn the_item_of_a_cancelled_getter_that_was_woken_goes_to_the_next() {
     assert_eq!(trace.take(), ["b got 1"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_room_of_a_cancelled_putter_that_was_woken_goes_to_the_next() {
     let (queue, trace) = full();
     let [one, two] = [1, 2].map(|item| putter(&queue, &trace, item));
@@ -238,7 +238,7 @@ async fn the_room_of_a_cancelled_putter_that_was_woken_goes_to_the_next() {
 }
 
 /// Not cancelled, only dropped.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_turn_of_a_dropped_future_goes_to_the_next() {
     let (queue, trace) = unbounded();
     let mut dropped = Box::pin(queue.get());
@@ -253,7 +253,7 @@ async fn the_turn_of_a_dropped_future_goes_to_the_next() {
     assert_eq!(trace.take(), ["next got 1"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_getter_in_the_middle_leaves_the_queue() {
     let (queue, trace) = unbounded();
     let getters = ["a", "b", "c"].map(|name| getter(&queue, &trace, name));
@@ -267,7 +267,7 @@ async fn a_cancelled_getter_in_the_middle_leaves_the_queue() {
 }
 
 /// "Cancelled, nothing was taken."
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_get_leaves_the_item_in_the_queue() {
     let queue = Queue::unbounded();
     queue.put_nowait(1).unwrap();
@@ -276,7 +276,7 @@ async fn a_cancelled_get_leaves_the_item_in_the_queue() {
 }
 
 /// "Nothing was put."
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_put_has_put_nothing() {
     let queue = Queue::unbounded();
     interrupt(queue.put(1)).await;
@@ -286,7 +286,7 @@ async fn a_cancelled_put_has_put_nothing() {
 
 // ----- join -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn joining_waits_for_a_task_done_for_each_item() {
     let (queue, trace) = unbounded();
     queue.put_nowait(1).unwrap();
@@ -309,13 +309,13 @@ async fn joining_waits_for_a_task_done_for_each_item() {
     assert!(joiners.iter().all(|task| task.is_finished()));
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn joining_a_queue_without_work_does_not_suspend() {
     at_once(Queue::<u32>::unbounded().join()).await;
 }
 
 /// As in asyncio: the work was done at that moment.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_joiner_goes_on_although_new_work_has_come() {
     let (queue, _) = full();
     let joiner = started({
@@ -329,7 +329,7 @@ async fn a_joiner_goes_on_although_new_work_has_come() {
     joiner.await.unwrap();
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_cancelled_join_leaves_nothing_behind() {
     let (queue, _) = full();
     let joiner = started({
@@ -344,7 +344,7 @@ async fn a_cancelled_join_leaves_nothing_behind() {
     interrupt(queue.join()).await;
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_task_done_too_many_is_a_mistake() {
     let (queue, _) = full();
     queue.task_done();
@@ -358,7 +358,7 @@ async fn a_task_done_too_many_is_a_mistake() {
 
 // ----- shutdown -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn after_a_shutdown_nothing_is_put_and_the_rest_can_be_got() {
     let (queue, _) = full();
     queue.shutdown(false);
@@ -372,7 +372,7 @@ async fn after_a_shutdown_nothing_is_put_and_the_rest_can_be_got() {
     assert_eq!(error.to_string(), "the queue was shut down");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_shutdown_ends_the_wait_of_all_getters() {
     let (queue, trace) = unbounded();
     let _getters = ["a", "b"].map(|name| getter(&queue, &trace, name));
@@ -383,7 +383,7 @@ async fn a_shutdown_ends_the_wait_of_all_getters() {
     assert_eq!(trace.take(), ["a got 1", "b: the queue was shut down"]);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_shutdown_ends_the_wait_of_all_putters_and_gives_their_items_back() {
     let (queue, trace) = full();
     let _putters = [1, 2].map(|item| putter(&queue, &trace, item));
@@ -395,7 +395,7 @@ async fn a_shutdown_ends_the_wait_of_all_putters_and_gives_their_items_back() {
     assert!(queue.is_empty());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn an_immediate_shutdown_drops_what_is_there_and_counts_it_as_done() {
     let (queue, trace) = unbounded();
     let woken = getter(&queue, &trace, "woken");
@@ -414,7 +414,7 @@ async fn an_immediate_shutdown_drops_what_is_there_and_counts_it_as_done() {
 }
 
 /// What was got before is still to be worked on.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn after_an_immediate_shutdown_a_joiner_waits_for_what_was_got_before() {
     let (queue, _) = full();
     assert_eq!(queue.get_nowait(), Ok(0));
@@ -431,7 +431,7 @@ async fn after_an_immediate_shutdown_a_joiner_waits_for_what_was_got_before() {
     joiner.await.unwrap();
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_shutdown_may_become_immediate_later() {
     let (queue, _) = full();
     queue.shutdown(false);
@@ -458,7 +458,7 @@ impl PartialOrd for Unlucky {
     }
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_comparison_that_panics_loses_no_other_item() {
     let queue = Queue::priority();
     queue.put_nowait(Unlucky(1)).unwrap();
@@ -470,7 +470,7 @@ async fn a_comparison_that_panics_loses_no_other_item() {
 }
 
 /// What is dropped is dropped when the queue is ready to be used again.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn an_items_destructor_may_use_the_queue() {
     struct Item(Rc<Queue<Item>>, Trace);
     impl Drop for Item {
@@ -488,7 +488,7 @@ async fn an_items_destructor_may_use_the_queue() {
 
 // ----- what is said -----
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_what_of_a_queue_is_waited_for() {
     let (empty, trace) = unbounded();
     let (full, _) = full();

@@ -21,7 +21,7 @@ fn holder(semaphore: &Rc<Semaphore>, trace: &Trace, name: &'static str) -> Task<
     })
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_free_permit_is_taken_without_suspending() {
     let semaphore = Semaphore::new(2);
     let one = at_once(semaphore.acquire()).await;
@@ -32,7 +32,7 @@ async fn a_free_permit_is_taken_without_suspending() {
     assert_eq!(semaphore.available(), 2);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn no_more_tasks_than_permits_go_on_at_a_time() {
     let (semaphore, trace) = (Rc::new(Semaphore::new(2)), Trace::new());
     let tasks = ["a", "b", "c", "d", "e"].map(|name| holder(&semaphore, &trace, name));
@@ -46,7 +46,7 @@ async fn no_more_tasks_than_permits_go_on_at_a_time() {
 }
 
 /// asyncio's rule, gh-90155: also with a permit to spare, a newcomer waits behind one that was woken and has yet to run.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_newcomer_does_not_overtake_whoever_was_woken() {
     let (semaphore, trace) = (Rc::new(Semaphore::new(0)), Trace::new());
     let waiter = holder(&semaphore, &trace, "waited");
@@ -64,7 +64,7 @@ async fn a_newcomer_does_not_overtake_whoever_was_woken() {
     assert_eq!(semaphore.available(), 2);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn the_permit_of_a_cancelled_task_that_was_woken_goes_to_the_next() {
     let (semaphore, trace) = (Rc::new(Semaphore::new(0)), Trace::new());
     let first = holder(&semaphore, &trace, "first");
@@ -79,7 +79,7 @@ async fn the_permit_of_a_cancelled_task_that_was_woken_goes_to_the_next() {
 }
 
 /// A newcomer that had to wait only because of the one before it goes on when that one leaves.
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_spare_permit_is_found_when_whoever_was_woken_leaves() {
     let (semaphore, trace) = (Rc::new(Semaphore::new(0)), Trace::new());
     let mut woken = Box::pin(semaphore.acquire());
@@ -97,14 +97,14 @@ async fn a_spare_permit_is_found_when_whoever_was_woken_leaves() {
     }
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_request_goes_before_a_free_permit() {
     let semaphore = Semaphore::new(1);
     interrupt(semaphore.acquire()).await;
     assert_eq!(semaphore.available(), 1);
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_forgotten_permit_comes_back_by_a_release() {
     let semaphore = Semaphore::bounded(1);
     semaphore.acquire().await.forget();
@@ -113,7 +113,7 @@ async fn a_forgotten_permit_comes_back_by_a_release() {
     assert!(!semaphore.is_locked());
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_bounded_semaphore_refuses_a_release_too_many() {
     let semaphore = Semaphore::bounded(1);
     let text = panic_of(|| semaphore.release());
@@ -125,7 +125,7 @@ async fn a_bounded_semaphore_refuses_a_release_too_many() {
     Semaphore::new(1).release();
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_semaphore_shows_what_is_free() {
     let semaphore = Semaphore::new(1);
     assert_eq!(format!("{semaphore:?}"), "<Semaphore unlocked, value:1>");
@@ -133,7 +133,7 @@ async fn a_semaphore_shows_what_is_free() {
     assert_eq!(format!("{semaphore:?}"), "<Semaphore locked>");
 }
 
-#[asyncio::test(virtual_time)]
+#[asyncio::test(virtual_time, timeout = "1h")]
 async fn a_dump_says_that_a_semaphore_is_waited_for() {
     let (semaphore, trace) = (Rc::new(Semaphore::new(0)), Trace::new());
     let waiter = holder(&semaphore, &trace, "waiter");

@@ -215,9 +215,8 @@ impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
             let left = self.semaphore.waiters.borrow_mut().leave(place);
-            match left {
-                Err(_granted) => self.semaphore.give_back(),
-                Ok(_waker) => self.semaphore.grant(),
+            if left.is_err() {
+                self.semaphore.give_back();
             }
         }
     }
