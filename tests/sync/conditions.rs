@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use asyncio::sync::{Condition, Lock};
 use asyncio::{Task, catch_cancelled, sleep, spawn, timeout, yield_now};
+use futures_util::StreamExt as _;
 use futures_util::future::{join_all, poll_fn};
+use futures_util::stream::FuturesUnordered;
 
 use crate::support::trace::Trace;
 use crate::{activity, interrupt, panic_of, poll_once, settle};
@@ -283,6 +285,32 @@ async fn waits_side_by_side_in_one_task_all_end_with_the_lock() {
     assert!(task.await.unwrap_err().is_cancelled());
     assert_eq!(*condition.lock().await, 3);
     assert_eq!(trace.len(), 3);
+}
+
+/// Without a scope of its own around it, and behind a sub-executor that polls only what was woken.
+#[asyncio::test(virtual_time, timeout = "1h")]
+async fn a_wait_behind_a_sub_executor_has_the_lock_before_the_request_goes_on() {
+    let condition = Rc::new(Condition::new(()));
+    let task = spawn({
+        let condition = condition.clone();
+        async move {
+            let waits: FuturesUnordered<_> = (0..2)
+                .map(|_| async {
+                    let mut guard = condition.lock().await;
+                    condition.wait(&mut guard).await;
+                })
+                .collect();
+            waits.count().await
+        }
+    });
+    settle().await;
+    let guard = condition.lock().await;
+    task.cancel();
+    settle().await;
+    assert!(!task.is_finished());
+    drop(guard);
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(!condition.is_locked());
 }
 
 // ----- dropping -----

@@ -1,7 +1,11 @@
 //! `Future`.
 
 use std::cell::RefCell;
+use std::future::Future as _;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use asyncio::sync::Future;
@@ -179,6 +183,28 @@ async fn dropping_a_handle_that_waits_cancels_nothing() {
     drop(dropped);
     future.set_result(7).unwrap();
     assert_eq!(waiter.await.unwrap(), Ok(7));
+}
+
+/// A waker that counts who holds it.
+struct Held;
+
+impl Wake for Held {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_handle_that_is_dropped_lets_go_of_its_waker() {
+    let future = Future::<u32>::new();
+    let held = Arc::new(Held);
+    let waker = Waker::from(held.clone());
+    let mut waiting = [future.clone(), future.clone()];
+    for future in &mut waiting {
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(future).poll(&mut cx).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&held), 4);
+    drop(waiting);
+    assert_eq!(Arc::strong_count(&held), 2);
 }
 
 /// It belongs to no loop: set between two runs, it is there in the next.

@@ -27,6 +27,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
         "async-lock",
         "async-task",
         "blocking",
+        "futures-channel",
         "polling",
     ],
     kind: Kind::Peer,
