@@ -225,6 +225,8 @@ enum Phase {
     Lock(Option<Key>),
     /// The lock is held, and the request that ended the wait goes out.
     Raising(Raising),
+    /// The lock was given up, because somebody beside this one has taken the request, and may need it for the cleanup.
+    Yielding(Raising, Option<Key>),
     /// The lock is held.
     Done,
 }
@@ -304,6 +306,35 @@ impl<T: ?Sized> Wait<'_, '_, T> {
         false
     }
 
+    /// Raises the request. Whoever is still polled after that is not dropped yet: a sibling in the same task has taken the
+    /// request. It gets the lock meanwhile, and this one takes it again before it raises again.
+    fn poll_raising(&mut self, cx: &mut Cx<'_>) {
+        if let Phase::Yielding(raising, place) = &mut self.phase {
+            if raising.is_taken() {
+                raising.poll(cx);
+                return;
+            }
+            if self.condition.lock.poll_take(place, cx).is_pending() {
+                return;
+            }
+            self.guard.restore();
+        }
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Raising(mut raising) if raising.is_taken() => {
+                raising.poll(cx);
+                self.phase = Phase::Yielding(raising, None);
+                self.guard.release();
+            }
+            Phase::Raising(mut raising) | Phase::Yielding(mut raising, _) => {
+                raising.poll(cx);
+                self.phase = Phase::Raising(raising);
+                // In order to see whether this one is dropped.
+                cx.waker().wake_by_ref();
+            }
+            other => self.phase = other,
+        }
+    }
+
     fn pass_notification_on(&mut self) {
         if std::mem::take(&mut self.was_notified) {
             self.condition.notify_next();
@@ -327,16 +358,12 @@ impl<T: ?Sized> Future for Wait<'_, '_, T> {
             return Poll::Pending;
         }
         this.standing.leave();
-        match &mut this.phase {
-            Phase::Raising(raising) => {
-                raising.poll(cx);
-                Poll::Pending
-            }
-            _ => {
-                this.was_notified = false;
-                Poll::Ready(())
-            }
+        if let Phase::Raising(_) | Phase::Yielding(..) = this.phase {
+            this.poll_raising(cx);
+            return Poll::Pending;
         }
+        this.was_notified = false;
+        Poll::Ready(())
     }
 }
 
@@ -348,8 +375,10 @@ impl<T: ?Sized> Drop for Wait<'_, '_, T> {
                 let left = self.condition.waiters.borrow_mut().leave(place);
                 self.was_notified = left.is_err();
             }
-            Phase::Lock(None) => {}
-            Phase::Lock(Some(place)) => self.condition.lock.leave(place),
+            Phase::Lock(None) | Phase::Yielding(_, None) => {}
+            Phase::Lock(Some(place)) | Phase::Yielding(_, Some(place)) => {
+                self.condition.lock.leave(place)
+            }
         }
         self.guard.try_restore();
         self.pass_notification_on();
