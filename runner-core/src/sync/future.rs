@@ -187,13 +187,13 @@ impl<T> Future<T> {
                     first.wake();
                 }
             }
-            Some(others) => self.tell_all(first, others),
+            Some(others) => self.tell_all(first, *others),
         }
         Ok(())
     }
 
     #[cold]
-    fn tell_all(&self, first: Option<Waker>, mut others: Box<WaiterQueue<Listener<T>>>) {
+    fn tell_all(&self, first: Option<Waker>, mut others: WaiterQueue<Listener<T>>) {
         let all = others.grant_all().preceded_by(first.map(Listener::Task));
         all.for_each(|listener| match listener {
             Listener::Task(waker) => waker.wake(),
