@@ -94,6 +94,15 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::Wait<asyncio::Task<u32>>,
         asyncio::TaskGroup,
         asyncio::io::Async<std::net::TcpStream>,
+        asyncio::sync::Queue<u32>,
+        asyncio::sync::Event,
+        asyncio::sync::Lock,
+        asyncio::sync::LockGuard<'_, u32>,
+        asyncio::sync::Semaphore,
+        asyncio::sync::SemaphorePermit<'_>,
+        asyncio::sync::Condition<u32>,
+        asyncio::sync::Barrier,
+        asyncio::sync::Future<u32>,
         PollingDriver,
         VirtualTime,
         VirtualClock,
@@ -125,6 +134,11 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::TaskGroupError,
         asyncio::TaskFailure,
         asyncio::ContextError,
+        asyncio::sync::QueueShutDown<u32>,
+        asyncio::sync::PutError<u32>,
+        asyncio::sync::GetError,
+        asyncio::sync::BrokenBarrierError,
+        asyncio::sync::InvalidStateError<u32>,
         asyncio::ClosedError,
         asyncio::TaskInfo,
         asyncio::ShutdownReport,
@@ -170,6 +184,15 @@ AsCompleted<u32>: Unpin
 Wait<Task<u32>>: Unpin
 TaskGroup: Unpin Clone
 io::Async<std::net::TcpStream>: Unpin
+sync::Queue<u32>: Unpin
+sync::Event: Unpin
+sync::Lock: Unpin
+sync::LockGuard<'_,u32>: Unpin
+sync::Semaphore: Unpin
+sync::SemaphorePermit<'_>: Unpin
+sync::Condition<u32>: Unpin
+sync::Barrier: Unpin
+sync::Future<u32>: Unpin Clone
 PollingDriver: Unpin
 VirtualTime: Unpin
 VirtualClock: Unpin Clone
@@ -196,6 +219,11 @@ RescheduleError: Send Sync Unpin Clone Copy
 TaskGroupError: Send Sync Unpin
 TaskFailure: Send Sync Unpin
 ContextError: Send Sync Unpin Clone Copy
+sync::QueueShutDown<u32>: Send Sync Unpin Clone Copy
+sync::PutError<u32>: Send Sync Unpin Clone Copy
+sync::GetError: Send Sync Unpin Clone Copy
+sync::BrokenBarrierError: Send Sync Unpin Clone Copy
+sync::InvalidStateError<u32>: Send Sync Unpin
 ClosedError: Send Sync Unpin Clone Copy
 TaskInfo: Send Sync Unpin Clone
 ShutdownReport: Send Sync Unpin

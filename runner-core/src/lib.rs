@@ -27,6 +27,7 @@ pub mod io;
 #[cfg(unix)]
 pub mod signal;
 mod sleep;
+pub mod sync;
 
 mod cancel;
 

@@ -2,6 +2,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
+use std::rc::Rc;
 
 use super::current::enter;
 use super::{CancelHandle, EventLoop, LoopHandle, running_loop};
@@ -9,6 +10,7 @@ use crate::context::Context;
 use crate::large::is_large;
 use crate::task::cell::{RunsIn, TaskOptions};
 use crate::task::inquiry::Activity;
+use crate::task::scheduler::Scheduler;
 use crate::task::{Task, TaskRef};
 
 /// Starts a task on the running loop.
@@ -96,6 +98,13 @@ impl EventLoop {
         }
     }
 
+    /// Returns `true` if a task of this loop could be polled now: the loop runs, and the code around belongs to it. While
+    /// another loop is closed inside of one of its tasks, it does not.
+    fn runs_here(&self) -> bool {
+        let scheduler = &self.core().scheduler;
+        self.is_running() && Scheduler::current().is_some_and(|now| Rc::ptr_eq(&now, scheduler))
+    }
+
     #[track_caller]
     fn start<F: Future + 'static>(&self, options: TaskOptions, future: F) -> Task<F::Output> {
         self.core().refuse_if_closed();
@@ -129,6 +138,31 @@ impl TaskBuilder {
         self
     }
 
+    /// Runs the task's first step at once, inside of `spawn`: in the task's own context, and with it as the current task.
+    ///
+    /// A task that ends in its first step is done when `spawn` returns, and never waits for a turn of the loop: awaiting it
+    /// then gives its output without suspending. One that waits goes on like any other. Whatever the first step does to the
+    /// program's state has happened when `spawn` returns, and it runs on the spawner's stack.
+    ///
+    /// If the loop does not run yet, there is nobody to run a step, and the task begins in the loop's first turn.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// asyncio::run(async {
+    ///     let task = asyncio::task().eager_start(true).spawn(async { "at once" });
+    ///     assert!(task.is_finished());
+    ///     assert_eq!(task.await.unwrap(), "at once");
+    /// })
+    /// .unwrap();
+    /// ```
+    #[doc(alias = "eager_task_factory")]
+    pub fn eager_start(mut self, eager: bool) -> TaskBuilder {
+        self.options.eager = eager;
+        self
+    }
+
     /// Starts the task.
     ///
     /// # Panics
@@ -142,6 +176,7 @@ impl TaskBuilder {
     {
         let options = TaskOptions {
             location: Location::caller(),
+            eager: self.options.eager && self.event_loop.runs_here(),
             ..self.options
         };
         self.event_loop.start(options, future.into_future())

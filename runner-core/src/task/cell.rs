@@ -553,6 +553,8 @@ pub(crate) struct TaskOptions {
     pub(crate) context: RunsIn,
     /// The loop's own work, which the shutdown does not cancel.
     pub(crate) background: bool,
+    /// The first step runs at once, on spawning.
+    pub(crate) eager: bool,
 }
 
 impl TaskOptions {
@@ -562,6 +564,7 @@ impl TaskOptions {
             name: None,
             context: RunsIn::Copy,
             background: false,
+            eager: false,
         }
     }
 }

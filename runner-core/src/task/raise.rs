@@ -9,6 +9,7 @@ use std::task::Context as Cx;
 
 use super::cell::TaskCell;
 use super::inquiry::{WaitsOn, answer};
+use super::is_cancel_pending;
 use super::raw::with_current;
 use crate::error::{CancelledError, Hold};
 
@@ -43,6 +44,11 @@ impl Raising {
             self.raise_in(current, cx);
             true
         })
+    }
+
+    /// Somebody beside this one has taken the request, and still has it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.hold.strong_count() > 0 && !is_cancel_pending()
     }
 
     fn raise_in(&mut self, task: &TaskCell, cx: &mut Cx<'_>) {

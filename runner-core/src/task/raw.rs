@@ -611,6 +611,7 @@ pub(super) unsafe fn spawn_unchecked<F: Future>(
     options: TaskOptions,
     future: F,
 ) -> Joinable<F::Output> {
+    let is_eager = options.eager;
     let cell = TaskCell::new(scheduler.inbox, options);
     let wrap = |cell: &TaskCell| TaskFuture {
         cell: NonNull::from(cell),
@@ -623,12 +624,12 @@ pub(super) unsafe fn spawn_unchecked<F: Future>(
             .metadata(cell)
             .spawn_unchecked(wrap, schedule)
     };
-    admit(scheduler, runnable);
+    admit(scheduler, runnable, is_eager);
     task
 }
 
 /// Enters a new task into the scheduler; the part of spawning that does not depend on the future's type.
-fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable) {
+fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable, is_eager: bool) {
     let cell = runnable.metadata();
     cell.keep_alive(runnable.waker());
     scheduler.registry.insert(cell);
@@ -638,9 +639,19 @@ fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable) {
         cell.kill();
         let _entered = scheduler.enter();
         runnable.run();
+    } else if is_eager {
+        run_first_step(runnable);
     } else {
         scheduler.push(Ready::Task(runnable));
     }
+}
+
+/// Polls a new task inside of the one that spawns it, which is the current one again afterwards, with what is left of its
+/// budget.
+fn run_first_step(runnable: Runnable) {
+    let budget = BUDGET_LEFT.get();
+    runnable.run();
+    BUDGET_LEFT.set(budget);
 }
 
 /// Runs `drive` beside a task whose future may borrow from the caller: the main task of one `run_until_complete`.

@@ -1,9 +1,11 @@
 //! This project: a `Runner`, and tasks that need not be `Send`.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Instant;
 
 use asyncio::net::{TcpListener, TcpStream};
+use asyncio::sync::{Future as Answer, Lock, Queue, Semaphore};
 use asyncio::{Runner, Task};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
@@ -34,9 +36,16 @@ fn run(workload: Workload) -> Option<Run> {
         Workload::SpawnBatch => spawn_batch,
         Workload::SpawnDetached => spawn_detached,
         Workload::SpawnOne => spawn_one,
+        Workload::SpawnEager => spawn_eager,
         Workload::Yield => yield_now,
         Workload::WakeSelf => wake_self,
         Workload::PingPong => ping_pong,
+        Workload::Channel => channel,
+        Workload::RequestResponse => request_response,
+        Workload::Lock => lock,
+        Workload::LockContended => lock_contended,
+        Workload::Semaphore => semaphore,
+        Workload::SemaphoreContended => semaphore_contended,
         Workload::TimeoutReady => timeout_ready,
         Workload::TimeoutPending => timeout_pending,
         Workload::ThreadWake => thread_wake,
@@ -196,6 +205,19 @@ fn spawn_one(count: usize) -> Cost {
     })
 }
 
+fn spawn_eager(count: usize) -> Cost {
+    run_once(async {
+        let started = Instant::now();
+        for number in 0..count {
+            let task = asyncio::task()
+                .eager_start(true)
+                .spawn(async move { number });
+            assert_eq!(task.await.expect("a task failed"), number);
+        }
+        Cost::since(started)
+    })
+}
+
 async fn join_all(tasks: Vec<Task<()>>) {
     for task in tasks {
         task.await.expect("a task failed");
@@ -233,6 +255,112 @@ fn ping_pong(rounds: usize) -> Cost {
             asyncio::spawn(pong(rounds)),
         ])
         .await;
+        Cost::since(started)
+    })
+}
+
+fn channel(rounds: usize) -> Cost {
+    run_once(async {
+        let (there, back) = (Rc::new(Queue::bounded(1)), Rc::new(Queue::bounded(1)));
+        let (requests, answers) = (there.clone(), back.clone());
+        let started = Instant::now();
+        let ping = async move {
+            for round in 0..rounds {
+                there.put(round).await.expect("shut down");
+                assert_eq!(back.get().await, Ok(round));
+            }
+        };
+        let pong = async move {
+            for _ in 0..rounds {
+                let value = requests.get().await.expect("shut down");
+                answers.put(value).await.expect("shut down");
+            }
+        };
+        join_all(vec![asyncio::spawn(ping), asyncio::spawn(pong)]).await;
+        Cost::since(started)
+    })
+}
+
+fn request_response(rounds: usize) -> Cost {
+    run_once(async {
+        let requests = Rc::new(Queue::<(usize, Answer<usize>)>::bounded(1));
+        let received = requests.clone();
+        let started = Instant::now();
+        let client = async move {
+            for round in 0..rounds {
+                let answer = Answer::new();
+                let request = (round, answer.clone());
+                requests.put(request).await.expect("shut down");
+                assert_eq!(answer.await, Ok(round));
+            }
+        };
+        let server = async move {
+            for _ in 0..rounds {
+                let (value, answer) = received.get().await.expect("shut down");
+                answer.set_result(value).expect("cancelled");
+            }
+        };
+        join_all(vec![asyncio::spawn(client), asyncio::spawn(server)]).await;
+        Cost::since(started)
+    })
+}
+
+fn lock(count: usize) -> Cost {
+    run_once(async move {
+        let lock = Lock::new(0);
+        let started = Instant::now();
+        for _ in 0..count {
+            *lock.lock().await += 1;
+        }
+        assert_eq!(lock.into_inner(), count);
+        Cost::since(started)
+    })
+}
+
+fn lock_contended(count: usize) -> Cost {
+    run_once(async move {
+        let lock = Rc::new(Lock::new(0));
+        let started = Instant::now();
+        let tasks = (0..2).map(|_| {
+            let lock = lock.clone();
+            asyncio::spawn(async move {
+                for _ in 0..count / 2 {
+                    let mut value = lock.lock().await;
+                    WakeSelf(1).await;
+                    *value += 1;
+                }
+            })
+        });
+        join_all(tasks.collect()).await;
+        Cost::since(started)
+    })
+}
+
+fn semaphore(count: usize) -> Cost {
+    run_once(async move {
+        let semaphore = Semaphore::new(2);
+        let started = Instant::now();
+        for _ in 0..count {
+            drop(semaphore.acquire().await);
+        }
+        Cost::since(started)
+    })
+}
+
+fn semaphore_contended(count: usize) -> Cost {
+    run_once(async move {
+        let semaphore = Rc::new(Semaphore::new(2));
+        let started = Instant::now();
+        let tasks = (0..4).map(|_| {
+            let semaphore = semaphore.clone();
+            asyncio::spawn(async move {
+                for _ in 0..count / 4 {
+                    let _permit = semaphore.acquire().await;
+                    WakeSelf(1).await;
+                }
+            })
+        });
+        join_all(tasks.collect()).await;
         Cost::since(started)
     })
 }

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
 use std::time::Instant;
 
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
+use async_lock::{Mutex, Semaphore};
+use futures_channel::oneshot;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 
 use super::{Contestant, Kind};
@@ -18,10 +21,13 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "smol",
     about: "a `LocalExecutor` of async-executor, run by `async_io::block_on`; its reactor is global and started before",
     crates: &[
+        "async-channel",
         "async-executor",
         "async-io",
+        "async-lock",
         "async-task",
         "blocking",
+        "futures-channel",
         "polling",
     ],
     kind: Kind::Peer,
@@ -42,6 +48,12 @@ fn run(workload: Workload) -> Option<Run> {
         Workload::Yield => yield_now,
         Workload::WakeSelf => wake_self,
         Workload::PingPong => ping_pong,
+        Workload::Channel => channel,
+        Workload::RequestResponse => request_response,
+        Workload::Lock => lock,
+        Workload::LockContended => lock_contended,
+        Workload::Semaphore => semaphore,
+        Workload::SemaphoreContended => semaphore_contended,
         Workload::TimeoutReady => timeout_ready,
         Workload::TimeoutPending => timeout_pending,
         Workload::ThreadWake => thread_wake,
@@ -49,7 +61,7 @@ fn run(workload: Workload) -> Option<Run> {
         Workload::EchoOne => |requests| echo(1, requests),
         Workload::EchoHundred => |requests| echo(100, requests),
         Workload::Memory => memory,
-        Workload::CycleSignals | Workload::RunAgainSignals => return None,
+        Workload::CycleSignals | Workload::RunAgainSignals | Workload::SpawnEager => return None,
     };
     Some(run)
 }
@@ -224,6 +236,110 @@ fn ping_pong(rounds: usize) -> Cost {
             executor.spawn(pong(rounds)),
         ])
         .await;
+        Cost::since(started)
+    })
+}
+
+fn channel(rounds: usize) -> Cost {
+    in_task(move |executor| async move {
+        let (there, requests) = async_channel::bounded(1);
+        let (answers, back) = async_channel::bounded(1);
+        let started = Instant::now();
+        let ping = async move {
+            for round in 0..rounds {
+                there.send(round).await.expect("closed");
+                assert_eq!(back.recv().await, Ok(round));
+            }
+        };
+        let pong = async move {
+            for _ in 0..rounds {
+                let value = requests.recv().await.expect("closed");
+                answers.send(value).await.expect("closed");
+            }
+        };
+        join_all(vec![executor.spawn(ping), executor.spawn(pong)]).await;
+        Cost::since(started)
+    })
+}
+
+fn request_response(rounds: usize) -> Cost {
+    in_task(move |executor| async move {
+        let (requests, received) = async_channel::bounded::<(usize, oneshot::Sender<usize>)>(1);
+        let started = Instant::now();
+        let client = async move {
+            for round in 0..rounds {
+                let (sender, answer) = oneshot::channel();
+                requests.send((round, sender)).await.expect("closed");
+                assert_eq!(answer.await, Ok(round));
+            }
+        };
+        let server = async move {
+            for _ in 0..rounds {
+                let (value, answer) = received.recv().await.expect("closed");
+                answer.send(value).expect("dropped");
+            }
+        };
+        join_all(vec![executor.spawn(client), executor.spawn(server)]).await;
+        Cost::since(started)
+    })
+}
+
+fn lock(count: usize) -> Cost {
+    in_task(move |_| async move {
+        let lock = Mutex::new(0);
+        let started = Instant::now();
+        for _ in 0..count {
+            *lock.lock().await += 1;
+        }
+        assert_eq!(lock.into_inner(), count);
+        Cost::since(started)
+    })
+}
+
+fn lock_contended(count: usize) -> Cost {
+    in_task(move |executor| async move {
+        let lock = Rc::new(Mutex::new(0));
+        let started = Instant::now();
+        let tasks = (0..2).map(|_| {
+            let lock = lock.clone();
+            executor.spawn(async move {
+                for _ in 0..count / 2 {
+                    let mut value = lock.lock().await;
+                    WakeSelf(1).await;
+                    *value += 1;
+                }
+            })
+        });
+        join_all(tasks.collect()).await;
+        Cost::since(started)
+    })
+}
+
+fn semaphore(count: usize) -> Cost {
+    in_task(move |_| async move {
+        let semaphore = Semaphore::new(2);
+        let started = Instant::now();
+        for _ in 0..count {
+            drop(semaphore.acquire().await);
+        }
+        Cost::since(started)
+    })
+}
+
+fn semaphore_contended(count: usize) -> Cost {
+    in_task(move |executor| async move {
+        let semaphore = Rc::new(Semaphore::new(2));
+        let started = Instant::now();
+        let tasks = (0..4).map(|_| {
+            let semaphore = semaphore.clone();
+            executor.spawn(async move {
+                for _ in 0..count / 4 {
+                    let _permit = semaphore.acquire().await;
+                    WakeSelf(1).await;
+                }
+            })
+        });
+        join_all(tasks.collect()).await;
         Cost::since(started)
     })
 }

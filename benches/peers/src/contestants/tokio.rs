@@ -1,12 +1,14 @@
 //! tokio's current_thread runtime, with I/O and timers enabled.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{Contestant, Kind};
@@ -39,6 +41,12 @@ fn run(workload: Workload) -> Option<Run> {
         Workload::Yield => yield_now,
         Workload::WakeSelf => wake_self,
         Workload::PingPong => ping_pong,
+        Workload::Channel => channel,
+        Workload::RequestResponse => request_response,
+        Workload::Lock => lock,
+        Workload::LockContended => lock_contended,
+        Workload::Semaphore => semaphore,
+        Workload::SemaphoreContended => semaphore_contended,
         Workload::TimeoutReady => timeout_ready,
         Workload::TimeoutPending => timeout_pending,
         Workload::ThreadWake => thread_wake,
@@ -46,6 +54,7 @@ fn run(workload: Workload) -> Option<Run> {
         Workload::EchoOne => |requests| echo(1, requests),
         Workload::EchoHundred => |requests| echo(100, requests),
         Workload::Memory => memory,
+        Workload::SpawnEager => return None,
     };
     Some(run)
 }
@@ -239,6 +248,110 @@ fn ping_pong(rounds: usize) -> Cost {
     in_task(async move {
         let started = Instant::now();
         join_all(vec![tokio::spawn(ping(rounds)), tokio::spawn(pong(rounds))]).await;
+        Cost::since(started)
+    })
+}
+
+fn channel(rounds: usize) -> Cost {
+    in_task(async move {
+        let (there, mut requests) = mpsc::channel(1);
+        let (answers, mut back) = mpsc::channel(1);
+        let started = Instant::now();
+        let ping = async move {
+            for round in 0..rounds {
+                there.send(round).await.expect("closed");
+                assert_eq!(back.recv().await, Some(round));
+            }
+        };
+        let pong = async move {
+            for _ in 0..rounds {
+                let value = requests.recv().await.expect("closed");
+                answers.send(value).await.expect("closed");
+            }
+        };
+        join_all(vec![tokio::spawn(ping), tokio::spawn(pong)]).await;
+        Cost::since(started)
+    })
+}
+
+fn request_response(rounds: usize) -> Cost {
+    in_task(async move {
+        let (requests, mut received) = mpsc::channel::<(usize, oneshot::Sender<usize>)>(1);
+        let started = Instant::now();
+        let client = async move {
+            for round in 0..rounds {
+                let (sender, answer) = oneshot::channel();
+                requests.send((round, sender)).await.expect("closed");
+                assert_eq!(answer.await, Ok(round));
+            }
+        };
+        let server = async move {
+            for _ in 0..rounds {
+                let (value, answer) = received.recv().await.expect("closed");
+                answer.send(value).expect("dropped");
+            }
+        };
+        join_all(vec![tokio::spawn(client), tokio::spawn(server)]).await;
+        Cost::since(started)
+    })
+}
+
+fn lock(count: usize) -> Cost {
+    in_task(async move {
+        let lock = Mutex::new(0);
+        let started = Instant::now();
+        for _ in 0..count {
+            *lock.lock().await += 1;
+        }
+        assert_eq!(lock.into_inner(), count);
+        Cost::since(started)
+    })
+}
+
+fn lock_contended(count: usize) -> Cost {
+    in_task(async move {
+        let lock = Arc::new(Mutex::new(0));
+        let started = Instant::now();
+        let tasks = (0..2).map(|_| {
+            let lock = lock.clone();
+            tokio::spawn(async move {
+                for _ in 0..count / 2 {
+                    let mut value = lock.lock().await;
+                    WakeSelf(1).await;
+                    *value += 1;
+                }
+            })
+        });
+        join_all(tasks.collect()).await;
+        Cost::since(started)
+    })
+}
+
+fn semaphore(count: usize) -> Cost {
+    in_task(async move {
+        let semaphore = Semaphore::new(2);
+        let started = Instant::now();
+        for _ in 0..count {
+            drop(semaphore.acquire().await);
+        }
+        Cost::since(started)
+    })
+}
+
+fn semaphore_contended(count: usize) -> Cost {
+    in_task(async move {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let started = Instant::now();
+        let tasks = (0..4).map(|_| {
+            let semaphore = semaphore.clone();
+            tokio::spawn(async move {
+                for _ in 0..count / 4 {
+                    let _permit = semaphore.acquire().await;
+                    WakeSelf(1).await;
+                }
+            })
+        });
+        join_all(tasks.collect()).await;
         Cost::since(started)
     })
 }
