@@ -35,6 +35,7 @@
 // These files know `io::Async` and the calls of their kind, and nothing about the loop behind it.
 
 mod addrs;
+mod happy_eyeballs;
 mod listener;
 mod socket;
 mod split;

@@ -10,7 +10,8 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::addrs::{ToSocketAddrs, first_good};
+use super::addrs::{ToSocketAddrs, first_good, lookup_host};
+use super::happy_eyeballs::first_connected;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::stream::{self, Stream, implement_futures_io};
 use super::{listener, socket};
@@ -195,11 +196,14 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to `address`; if it stands for several, to the first one that can be reached.
+    /// Connects to `address`; if it stands for several, to the one that answers first.
+    ///
+    /// Addresses are tried as RFC 8305 ("Happy Eyeballs") has it: IPv6 and IPv4 take turns, the next attempt begins as soon as
+    /// one has failed, and beside one that has taken 250 ms.
     ///
     /// # Errors
     ///
-    /// The system's, of the last address tried, and those of [`lookup_host`](super::lookup_host).
+    /// The system's, of the attempt that failed last, and those of [`lookup_host`](super::lookup_host).
     ///
     /// # Panics
     ///
@@ -207,14 +211,14 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// The attempt is given up, and its socket closed. The peer may have seen a connection that ends at once.
+    /// The attempts are given up, and their sockets closed. The peer may have seen a connection that ends at once.
     ///
     /// # Differences from asyncio
     ///
-    /// The addresses are tried one after another; there is no `happy_eyeballs_delay`.
+    /// `create_connection` tries one address after another unless it is given a `happy_eyeballs_delay`.
     #[doc(alias = "open_connection")]
     pub async fn connect(address: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        first_good(address, TcpStream::connect_to).await
+        first_connected(lookup_host(address).await?, TcpStream::connect_to).await
     }
 
     async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
