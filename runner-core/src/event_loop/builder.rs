@@ -112,6 +112,7 @@ impl EventLoopBuilder {
             closed: Cell::new(false),
             executor: RefCell::new(self.executor),
             executor_shutdown: Cell::new(false),
+            outside: Cell::new(0),
             debug: Cell::new(self.debug.unwrap_or_else(debug_from_environment)),
             slow_callback_duration: Cell::new(
                 self.slow_callback_duration

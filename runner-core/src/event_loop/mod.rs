@@ -113,6 +113,8 @@ pub(crate) struct LoopCore {
     executor: RefCell<Option<ThreadPoolExecutor>>,
     /// `shutdown_default_executor` was called.
     executor_shutdown: Cell<bool>,
+    /// What is waited for outside of the loop, other than jobs; a clock that jumps must not jump past it.
+    pub(crate) outside: Cell<usize>,
     /// See `semantics.md` 6; switched at any time.
     debug: Cell<bool>,
     /// From this on a callback is slow.
