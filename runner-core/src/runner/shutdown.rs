@@ -392,8 +392,14 @@ impl Shutdown<'_> {
                 break;
             }
         }
-        for (stream, length) in io::unwritten() {
+        let left: Vec<_> = io::unwritten().collect();
+        // Where nobody reads stderr, telling it there would wait for ever.
+        let has_listener = left.iter().all(|(stream, _)| *stream != io::STDERR_NAME);
+        for (stream, length) in left {
             let text = format!("{length} bytes written to {stream} were not taken in time");
+            if has_listener {
+                write_to_stderr(&format!("{text}\n"));
+            }
             self.report.errors.push(text);
         }
         Ok(())

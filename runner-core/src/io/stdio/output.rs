@@ -104,7 +104,10 @@ static IN_USE: AtomicBool = AtomicBool::new(false);
 static STDOUT: Output = Output::new("standard output", "asyncio_stdout", |bytes| {
     write(io::stdout(), bytes)
 });
-static STDERR: Output = Output::new("standard error", "asyncio_stderr", |bytes| {
+/// How the second of the two is called.
+pub(crate) const STDERR_NAME: &str = "standard error";
+
+static STDERR: Output = Output::new(STDERR_NAME, "asyncio_stderr", |bytes| {
     write(io::stderr(), bytes)
 });
 
