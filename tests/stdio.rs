@@ -33,6 +33,7 @@ const SCENARIOS: &[Program] = &[
     ("leaves the input to a child", || leaving::main().report()),
     ("writes to nobody", || stuck::main().report()),
     ("writes to a broken pipe", || broken::main().report()),
+    ("cancels writes", || giving_up::main().report()),
     ("does not flush", || hasty::main().report()),
 ];
 
@@ -64,6 +65,7 @@ const TESTS: &[Entry] = &[
         "output_that_nobody_reads_stops_neither_the_loop_nor_the_exit",
         nobody_reads,
     ),
+    ("a_cancelled_write_has_written_nothing", cancelled_write),
     ("a_broken_pipe_is_an_error_and_no_death", broken_pipe),
     (
         "what_was_written_is_out_before_the_process_ends",
@@ -340,6 +342,32 @@ mod broken {
         // Told once.
         output.flush().await
     }
+}
+
+mod giving_up {
+    use super::*;
+
+    /// Awaits `future` while a request is pending, which must win.
+    async fn interrupt<F: Future>(future: F) {
+        let task = asyncio::current_task().unwrap();
+        task.cancel();
+        assert!(asyncio::catch_cancelled(future).await.is_err());
+        task.uncancel();
+    }
+
+    #[asyncio::main]
+    pub(super) async fn main() -> io::Result<()> {
+        let mut output = stdout();
+        interrupt(output.write_all(b"never\n")).await;
+        output.write_all(b"kept\n").await?;
+        interrupt(output.flush()).await;
+        output.flush().await
+    }
+}
+
+fn cancelled_write() {
+    let finished = Child::start(scenario("cancels writes")).finish();
+    assert_eq!(finished.exited_with(0).stdout, "kept\n");
 }
 
 fn broken_pipe() {

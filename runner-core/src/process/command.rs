@@ -1,6 +1,7 @@
 //! What is to be started, and how: the standard library's command with awaited ends.
 
 use std::ffi::OsStr;
+use std::future::Future;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -160,7 +161,7 @@ impl Command {
         Child::new(child, program.into_owned(), self.kill_on_drop)
     }
 
-    /// Starts the child and waits for its end.
+    /// Starts the child at once; what is returned waits for its end.
     ///
     /// # Errors
     ///
@@ -169,11 +170,12 @@ impl Command {
     /// # Cancel safety
     ///
     /// The child goes on, or is killed with [`kill_on_drop`](Command::kill_on_drop).
-    pub async fn status(&mut self) -> io::Result<ExitStatus> {
-        self.spawn()?.wait().await
+    pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + use<> {
+        let child = self.spawn();
+        async move { child?.wait().await }
     }
 
-    /// Starts the child, waits for its end, and collects what it writes.
+    /// Starts the child at once; what is returned waits for its end and collects what it writes.
     ///
     /// Unless they are set, both outputs are collected and the input is empty.
     ///
@@ -188,7 +190,7 @@ impl Command {
     /// # Cancel safety
     ///
     /// The child goes on, or is killed with [`kill_on_drop`](Command::kill_on_drop); what it wrote is dropped.
-    pub async fn output(&mut self) -> io::Result<Output> {
+    pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         let chosen = self.chosen;
         if !chosen.stdin {
             self.command.stdin(Stdio::null());
@@ -210,7 +212,7 @@ impl Command {
         if !chosen.stderr {
             self.command.stderr(Stdio::inherit());
         }
-        child?.wait_with_output().await
+        async move { child?.wait_with_output().await }
     }
 }
 
