@@ -93,6 +93,18 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::Wait<asyncio::Task<u32>>,
         asyncio::TaskGroup,
         asyncio::io::Async<std::net::TcpStream>,
+        asyncio::io::PipeReader,
+        asyncio::io::PipeWriter,
+        asyncio::net::TcpListener,
+        asyncio::net::TcpStream,
+        asyncio::net::UdpSocket,
+        asyncio::net::UnixListener,
+        asyncio::net::UnixStream,
+        asyncio::net::UnixDatagram,
+        asyncio::net::OwnedReadHalf,
+        asyncio::net::OwnedWriteHalf,
+        asyncio::net::ReuniteError,
+        asyncio::process::Child,
         PollingDriver,
         VirtualTime,
         VirtualClock,
@@ -111,6 +123,11 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         // Listeners know no loop.
         asyncio::signal::Listener,
         asyncio::signal::Once,
+        // The standard streams are the process's.
+        asyncio::io::Stdin,
+        asyncio::io::Stdout,
+        asyncio::io::Stderr,
+        asyncio::process::Command,
         // Variables are statics.
         asyncio::ContextVar<String>,
         asyncio::Token<String>,
@@ -128,6 +145,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::ShutdownReport,
         asyncio::Survivor,
         asyncio::AbandonedJob,
+        asyncio::AbandonedChild,
         asyncio::RunnerState,
         asyncio::ReturnWhen,
         asyncio::DetachedPanic,
@@ -167,6 +185,18 @@ AsCompleted<u32>: Unpin
 Wait<Task<u32>>: Unpin
 TaskGroup: Unpin Clone
 io::Async<std::net::TcpStream>: Unpin
+io::PipeReader: Unpin
+io::PipeWriter: Unpin
+net::TcpListener: Unpin
+net::TcpStream: Unpin
+net::UdpSocket: Unpin
+net::UnixListener: Unpin
+net::UnixStream: Unpin
+net::UnixDatagram: Unpin
+net::OwnedReadHalf: Unpin
+net::OwnedWriteHalf: Unpin
+net::ReuniteError: Unpin
+process::Child: Unpin
 PollingDriver: Unpin
 VirtualTime: Unpin
 VirtualClock: Unpin Clone
@@ -182,6 +212,10 @@ RunningJob: Send Sync Unpin Clone
 ExecutorReport: Send Sync Unpin Clone
 signal::Listener: Send Sync Unpin
 signal::Once: Send Sync Unpin
+io::Stdin: Send Sync Unpin
+io::Stdout: Send Sync Unpin Clone
+io::Stderr: Send Sync Unpin Clone
+process::Command: Send Sync Unpin
 ContextVar<String>: Send Sync Unpin
 Token<String>: Send Sync Unpin
 RunError: Send Sync Unpin
@@ -197,6 +231,7 @@ TaskInfo: Send Sync Unpin Clone
 ShutdownReport: Send Sync Unpin
 Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
+AbandonedChild: Send Sync Unpin Clone
 RunnerState: Send Sync Unpin Clone Copy
 ReturnWhen: Send Sync Unpin Clone Copy
 DetachedPanic: Send Sync Unpin Clone Copy

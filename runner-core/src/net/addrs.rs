@@ -6,8 +6,15 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use crate::executor::to_thread;
+use crate::executor::to_thread_with;
+use crate::pool::StopToken;
+
+/// How often a look-up that takes long looks whether the shutdown has begun.
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What can be turned into socket addresses, by a look-up if need be: `"localhost:80"`, `("::1", 80)`, a [`SocketAddr`].
 ///
@@ -74,8 +81,8 @@ impl Host {
 ///
 /// # Errors
 ///
-/// `InvalidInput` if it is neither an address nor a name with a port; the resolver's if it does not know the name; and
-/// those of [`to_thread`].
+/// `InvalidInput` if it is neither an address nor a name with a port; the resolver's if it does not know the name;
+/// `Interrupted` if the executor is shut down meanwhile; and those of [`to_thread`](crate::to_thread).
 ///
 /// # Panics
 ///
@@ -83,7 +90,7 @@ impl Host {
 ///
 /// # Cancel safety
 ///
-/// A look-up that has begun goes on in its thread, and its result is dropped.
+/// A look-up that has begun goes on in its thread, and its result is dropped. It does not hold the shutdown back.
 ///
 /// # Differences from asyncio
 ///
@@ -107,9 +114,41 @@ pub async fn lookup_host(
 ) -> io::Result<impl Iterator<Item = SocketAddr> + 'static> {
     let (first, rest) = match host.to_host()? {
         Host::Known { first, rest } => (first, rest),
-        Host::Named { name, port } => (None, to_thread(move || ask_resolver(&name, port)).await??),
+        Host::Named { name, port } => {
+            let job = move |stop: StopToken| {
+                unless_stopped(&stop, move || ask_resolver(&name, port)).unwrap_or_else(given_up)
+            };
+            (None, to_thread_with(job).await??)
+        }
     };
     Ok(first.into_iter().chain(rest))
+}
+
+/// Runs `work` in a thread that nobody waits for, so that the shutdown need not: a resolver whose server is silent takes half
+/// a minute, and nothing can interrupt it. `None` if the shutdown was faster.
+fn unless_stopped<T: Send + 'static>(
+    stop: &StopToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let work = move || drop(sender.send(work()));
+    // Without a thread it is given up like one that takes too long: the sender is dropped, and the wait ends.
+    let thread = thread::Builder::new().name("asyncio_resolver".into());
+    let _ = thread.spawn(work);
+    while !stop.is_stopped() {
+        match receiver.recv_timeout(STOP_INTERVAL) {
+            Err(RecvTimeoutError::Timeout) => {}
+            result => return result.ok(),
+        }
+    }
+    None
+}
+
+fn given_up<T>() -> io::Result<T> {
+    Err(io::Error::new(
+        io::ErrorKind::Interrupted,
+        "the look-up of a host was given up: the executor shuts down, or no thread can be started",
+    ))
 }
 
 fn ask_resolver(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
