@@ -79,10 +79,10 @@ mod returning {
     use super::*;
 
     #[asyncio::main]
-    pub(super) async fn main() {
+    pub(super) async fn main() -> io::Result<()> {
         drop(asyncio::spawn(async { stdin().read(&mut [0; 64]).await }));
         sleep(10 * MS).await;
-        println!("done");
+        writeln!(io::stdout(), "done")
     }
 }
 
@@ -293,7 +293,7 @@ fn left_to_a_child() {
 mod stuck {
     use super::*;
 
-    pub(super) fn main() {
+    pub(super) fn main() -> io::Result<()> {
         let runner = Runner::builder().shutdown_timeout(50 * MS).build();
         runner
             .run(async {
@@ -303,7 +303,7 @@ mod stuck {
             })
             .unwrap();
         let report = runner.close().unwrap();
-        eprintln!("{:?}", report.errors());
+        writeln!(io::stderr(), "{:?}", report.errors())
     }
 }
 
