@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -380,6 +380,49 @@ async fn datagrams_go_there_and_back() -> io::Result<()> {
     let length = client.recv(&mut buffer).await?;
     assert_eq!(&buffer[..length], b"datagram");
     assert_eq!(answer.await??, 8);
+    Ok(())
+}
+
+#[asyncio::test]
+async fn a_group_hears_what_is_sent_to_it_until_it_is_left() -> io::Result<()> {
+    let group = Ipv4Addr::new(239, 255, 77, 1);
+    let member = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    member.join_multicast_v4(group, Ipv4Addr::LOCALHOST)?;
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    socket2::SockRef::from(&sender).set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
+    sender.set_multicast_loop_v4(true)?;
+    sender
+        .send_to(b"to all", (group, member.local_addr()?.port()))
+        .await?;
+    let mut buffer = [0; 16];
+    let (length, from) = member.recv_from(&mut buffer).await?;
+    assert_eq!(
+        (&buffer[..length], from),
+        (&b"to all"[..], sender.local_addr()?)
+    );
+    member.leave_multicast_v4(group, Ipv4Addr::LOCALHOST)?;
+    let twice = member.leave_multicast_v4(group, Ipv4Addr::LOCALHOST);
+    assert_eq!(twice.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    Ok(())
+}
+
+#[asyncio::test]
+async fn options_keep_what_they_are_set_to() -> io::Result<()> {
+    let (ours, _theirs) = pair().await?;
+    ours.set_nodelay(true)?;
+    ours.set_ttl(7)?;
+    assert_eq!((ours.nodelay()?, ours.ttl()?), (true, 7));
+    assert!(ours.take_error()?.is_none());
+    let (listener, _) = listener().await?;
+    listener.set_ttl(8)?;
+    assert_eq!(listener.ttl()?, 8);
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.set_broadcast(true)?;
+    socket.set_ttl(9)?;
+    socket.set_multicast_ttl_v4(10)?;
+    assert_eq!((socket.broadcast()?, socket.ttl()?), (true, 9));
+    assert_eq!(socket.multicast_ttl_v4()?, 10);
+    assert!(socket.multicast_loop_v4()?);
     Ok(())
 }
 

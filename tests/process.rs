@@ -267,6 +267,36 @@ async fn kill_on_drop_kills_and_leaves_no_zombie() -> io::Result<()> {
     Ok(())
 }
 
+/// "The child goes on, or is killed with `kill_on_drop`."
+#[cfg(target_os = "linux")]
+#[asyncio::test]
+async fn a_cancelled_status_kills_or_leaves_the_child_as_asked() -> io::Result<()> {
+    let (mut reader, writer) = asyncio::io::pipe()?;
+    let mut going_on = shell("echo $$; read line; echo gone on");
+    going_on
+        .stdin(Stdio::null())
+        .stdout(writer.into_blocking()?);
+    interrupt(going_on.status()).await;
+    drop(going_on);
+    let mut said = String::new();
+    timeout(LIMIT, reader.read_to_string(&mut said)).await??;
+    let (id, rest) = said.split_once('\n').unwrap();
+    assert_eq!(rest, "gone on\n");
+    wait_until_gone(id.parse().unwrap());
+
+    let (mut reader, writer) = asyncio::io::pipe()?;
+    let mut killed = shell("echo $$; exec sleep 100000");
+    killed.kill_on_drop(true).stdout(writer.into_blocking()?);
+    let status = killed.status();
+    drop(killed);
+    let mut id = [0; 32];
+    let length = timeout(LIMIT, reader.read(&mut id)).await??;
+    interrupt(status).await;
+    let id = std::str::from_utf8(&id[..length]).unwrap().trim();
+    wait_until_gone(id.parse().unwrap());
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_shutdown_kills_and_awaits_those_that_are_to_end_with_it() {

@@ -34,6 +34,7 @@ const SCENARIOS: &[Program] = &[
     ("writes to nobody", || stuck::main().report()),
     ("writes to a broken pipe", || broken::main().report()),
     ("cancels writes", || giving_up::main().report()),
+    ("does not look", || careless::main().report()),
     ("does not flush", || hasty::main().report()),
 ];
 
@@ -70,6 +71,10 @@ const TESTS: &[Entry] = &[
     (
         "what_was_written_is_out_before_the_process_ends",
         flushed_at_exit,
+    ),
+    (
+        "an_error_that_nobody_saw_is_told_by_the_shutdown",
+        unseen_error,
     ),
 ];
 
@@ -342,6 +347,29 @@ mod broken {
         // Told once.
         output.flush().await
     }
+}
+
+mod careless {
+    use super::*;
+
+    pub(super) fn main() -> io::Result<()> {
+        let runner = Runner::new();
+        runner
+            .run(async { stdout().write_all(b"to nobody").await })
+            .unwrap()?;
+        let report = runner.close().unwrap();
+        assert_eq!(report.errors().len(), 1);
+        Ok(())
+    }
+}
+
+fn unseen_error() {
+    let child = Setup::new(scenario("does not look"));
+    let child = child.stdout_to(support::child::Sink::Full).start();
+    let finished = child.finish();
+    finished
+        .exited_with(0)
+        .said("what was written to standard output is lost");
 }
 
 mod giving_up {

@@ -40,8 +40,8 @@ mod stdio;
 
 pub(crate) use self::pipe::new_pipe;
 pub use self::pipe::{PipeReader, PipeWriter, pipe};
-pub(crate) use self::stdio::{STDERR_NAME, flush_all, has_unwritten, unwritten};
 pub use self::stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
+pub(crate) use self::stdio::{are_streams_in_use, flush_all, has_unwritten, take_losses};
 
 use std::cell::OnceCell;
 use std::fmt;

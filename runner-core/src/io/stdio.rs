@@ -17,5 +17,5 @@ mod input;
 mod output;
 
 pub use self::input::{Stdin, stdin};
-pub(crate) use self::output::{STDERR_NAME, flush_all, has_unwritten, unwritten};
 pub use self::output::{Stderr, Stdout, stderr, stdout};
+pub(crate) use self::output::{are_streams_in_use, flush_all, has_unwritten, take_losses};

@@ -79,7 +79,7 @@ pub(super) fn shut_down(
     if process::is_in_use() {
         shutdown.attempt(Shutdown::end_children);
     }
-    if io::has_unwritten() {
+    if io::are_streams_in_use() {
         shutdown.attempt(Shutdown::flush_output);
     }
     hooks.give_up(event_loop, "the loop cannot run any more");
@@ -392,12 +392,9 @@ impl Shutdown<'_> {
                 break;
             }
         }
-        let left: Vec<_> = io::unwritten().collect();
-        // Where nobody reads stderr, telling it there would wait for ever.
-        let has_listener = left.iter().all(|(stream, _)| *stream != io::STDERR_NAME);
-        for (stream, length) in left {
-            let text = format!("{length} bytes written to {stream} were not taken in time");
-            if has_listener {
+        for (text, is_stderr) in io::take_losses() {
+            // Where nobody reads stderr, telling it there would wait for ever.
+            if !is_stderr {
                 write_to_stderr(&format!("{text}\n"));
             }
             self.report.errors.push(text);

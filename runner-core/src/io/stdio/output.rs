@@ -73,29 +73,38 @@ pub struct Stderr {
     output: &'static Output,
 }
 
-/// Says whether something was taken and is not written yet; costs one load while nobody uses the streams.
+/// Says whether the streams were ever used; saves those who do not use them the locks.
+pub(crate) fn are_streams_in_use() -> bool {
+    IN_USE.load(Ordering::Relaxed)
+}
+
+/// Says whether something was taken and is not written yet.
 pub(crate) fn has_unwritten() -> bool {
-    IN_USE.load(Ordering::Relaxed) && unwritten().next().is_some()
+    OUTPUTS.iter().any(|output| output.lock().unwritten() > 0)
 }
 
 /// Waits until everything is written that was taken. Errors stay where they are.
 pub(crate) async fn flush_all() {
-    for output in [&STDOUT, &STDERR] {
+    for output in OUTPUTS {
         poll_fn(|cx| output.poll_idle(cx)).await;
     }
 }
 
-/// Returns which streams have bytes that were taken and not written yet, and how many.
-pub(crate) fn unwritten() -> impl Iterator<Item = (&'static str, usize)> {
-    let left = |output: &'static Output| {
-        let state = output.lock();
-        let is_ours = state.thread.is_some_and(|guard| !guard.is_forked());
-        (output.name, if is_ours { state.unwritten() } else { 0 })
+/// What was lost, or is about to be: for each stream one text, and whether it is stderr that does not take anything.
+pub(crate) fn take_losses() -> impl Iterator<Item = (String, bool)> {
+    let loss = |output: &'static Output| {
+        let mut state = output.lock();
+        let text = match (state.unwritten(), state.error.take()) {
+            (0, None) => return None,
+            (0, Some(error)) => format!("what was written to {} is lost: {error}", output.name),
+            (left, _) => format!(
+                "{left} bytes written to {} were not taken in time",
+                output.name
+            ),
+        };
+        Some((text, std::ptr::eq(output, &STDERR)))
     };
-    [&STDOUT, &STDERR]
-        .into_iter()
-        .map(left)
-        .filter(|(_, length)| *length > 0)
+    OUTPUTS.into_iter().filter_map(loss)
 }
 
 /// Whether anybody ever wrote here.
@@ -104,12 +113,11 @@ static IN_USE: AtomicBool = AtomicBool::new(false);
 static STDOUT: Output = Output::new("standard output", "asyncio_stdout", |bytes| {
     write(io::stdout(), bytes)
 });
-/// How the second of the two is called.
-pub(crate) const STDERR_NAME: &str = "standard error";
-
-static STDERR: Output = Output::new(STDERR_NAME, "asyncio_stderr", |bytes| {
+static STDERR: Output = Output::new("standard error", "asyncio_stderr", |bytes| {
     write(io::stderr(), bytes)
 });
+
+static OUTPUTS: [&Output; 2] = [&STDOUT, &STDERR];
 
 /// One of the two streams.
 struct Output {
@@ -137,8 +145,12 @@ struct State {
 }
 
 impl State {
+    /// In a forked child nothing: what it finds here is its parent's to write.
     fn unwritten(&self) -> usize {
-        self.bytes.len() + self.writing
+        match self.thread {
+            Some(guard) if !guard.is_forked() => self.bytes.len() + self.writing,
+            _ => 0,
+        }
     }
 
     fn wait(&mut self, cx: &mut Cx<'_>) {
@@ -204,8 +216,7 @@ impl Output {
             return Poll::Pending;
         }
         let mut state = self.lock();
-        let is_foreign = state.thread.is_none_or(ForkGuard::is_forked);
-        if is_foreign || state.unwritten() == 0 {
+        if state.unwritten() == 0 {
             return Poll::Ready(());
         }
         state.wait(cx);
@@ -222,7 +233,7 @@ impl Output {
         }
         // Relaxed: a shutdown is not asked to wait for what other threads write at the same moment.
         IN_USE.store(true, Ordering::Relaxed);
-        // What a forked child finds here is its parent's to write.
+        // If there is something, it is the parent's of this process.
         state.bytes.clear();
         state.writing = 0;
         thread::Builder::new()
