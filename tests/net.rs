@@ -1,5 +1,7 @@
 //! Sockets over the loopback: nothing is lost, nothing is left behind, and nobody starves.
 
+mod support;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
@@ -477,6 +479,7 @@ async fn a_waiting_read_that_is_dropped_takes_its_registration_along() -> io::Re
 
 #[cfg(target_os = "linux")]
 mod descriptors {
+    use super::support::alone::alone;
     use super::*;
 
     fn open() -> usize {
@@ -538,25 +541,11 @@ mod descriptors {
         std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
     }
 
-    /// Runs `test` in a process of its own: this same one once more, told to run nothing else.
-    fn alone(name: &str, test: fn() -> io::Result<()>) {
-        const ALONE: &str = "ASYNCIO_TEST_ALONE";
-        if std::env::var_os(ALONE).is_some() {
-            return test().unwrap();
-        }
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", "--test-threads=1", name])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:#?}");
-    }
-
     #[test]
     fn a_thousand_connections_leave_no_descriptor_behind() {
         alone(
             "descriptors::a_thousand_connections_leave_no_descriptor_behind",
-            a_thousand_connections,
+            || a_thousand_connections().unwrap(),
         );
     }
 
@@ -564,7 +553,7 @@ mod descriptors {
     fn accepting_without_a_free_descriptor_fails_after_a_pause_and_recovers() {
         alone(
             "descriptors::accepting_without_a_free_descriptor_fails_after_a_pause_and_recovers",
-            accepting_at_the_limit,
+            || accepting_at_the_limit().unwrap(),
         );
     }
 }

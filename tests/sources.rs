@@ -1,6 +1,8 @@
 //! What every source of I/O is promised: it is told of its own events and no other's, its end reaches whoever waits, and none
 //! keeps the others from their turn.
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Write as _};
@@ -15,6 +17,7 @@ use asyncio::io::Async;
 use asyncio::net::{UnixDatagram, UnixStream};
 use asyncio::{EventLoop, sleep, timeout, yield_now};
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use support::alone::alone;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -102,8 +105,15 @@ async fn the_peers_end_wakes_readers_and_writers_alike() -> io::Result<()> {
 
 // ----- one source's events are no other's -----
 
-#[asyncio::test]
-async fn a_source_with_the_number_of_an_earlier_one_has_its_own_events() -> io::Result<()> {
+#[test]
+fn a_source_with_the_number_of_an_earlier_one_has_its_own_events() {
+    alone(
+        "a_source_with_the_number_of_an_earlier_one_has_its_own_events",
+        || asyncio::run(use_numbers_again()).unwrap().unwrap(),
+    );
+}
+
+async fn use_numbers_again() -> io::Result<()> {
     let mut reused = 0;
     let mut last = None;
     for round in 0..1_000u32 {
@@ -123,9 +133,13 @@ async fn a_source_with_the_number_of_an_earlier_one_has_its_own_events() -> io::
     Ok(())
 }
 
-/// Both are ready at once; what the first one does makes the event of the second one stale.
 #[test]
 fn a_stale_event_is_nobodys() {
+    alone("a_stale_event_is_nobodys", make_an_event_stale);
+}
+
+/// Both are ready at once; what the first one does makes the event of the second one stale.
+fn make_an_event_stale() {
     let event_loop = EventLoop::new().unwrap();
     let (first, mut first_peer) = StdStream::pair().unwrap();
     let (second, mut second_peer) = StdStream::pair().unwrap();
