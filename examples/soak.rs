@@ -95,7 +95,7 @@ async fn work(time: Duration, path: &Path, ledger: &Ledger) -> Result<(), Anythi
             let client = Client {
                 address,
                 path: path.to_owned(),
-                dice: Dice(Cell::new(seed * 0x9e37_79b9_7f4a_7c15)),
+                dice: Dice(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
                 ledger: ledger.clone(),
             };
             group.spawn(client.talk_until(end));
