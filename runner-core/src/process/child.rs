@@ -167,7 +167,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if there is no such signal; else as [`kill`](Child::kill).
+    /// `InvalidInput` if there is no such signal, or it is one of those without a name; else as [`kill`](Child::kill).
     pub fn send_signal(&mut self, signal: i32) -> io::Result<()> {
         self.ward.send_signal(signal)
     }
