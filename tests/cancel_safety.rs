@@ -191,6 +191,8 @@ async fn a_cancelled_race_of_connections_leaves_none_open() -> io::Result<()> {
     let listener = TcpListener::bind(LOCALHOST).await?;
     let address = listener.local_addr()?;
     interrupt(TcpStream::connect(&[address, address, address][..])).await;
+    let unconnected = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    interrupt(TcpStream::connect_std(unconnected.into(), address)).await;
     assert!(timeout(Duration::ZERO, listener.accept()).await.is_err());
     TcpStream::connect(&[address, address][..]).await?;
     timeout(LIMIT, listener.accept()).await??;

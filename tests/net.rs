@@ -409,6 +409,26 @@ async fn a_group_hears_what_is_sent_to_it_until_it_is_left() -> io::Result<()> {
 }
 
 #[asyncio::test]
+async fn a_socket_that_was_bound_elsewhere_is_connected_from_there() -> io::Result<()> {
+    use socket2::{Domain, Socket, Type};
+    let (listener, address) = listener().await?;
+    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&from.into())?;
+    let client = TcpStream::connect_std(socket.into(), address).await?;
+    let (_server, peer) = listener.accept().await?;
+    assert_eq!((peer, peer.ip()), (client.local_addr()?, from.ip()));
+    drop(listener);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let refused = TcpStream::connect_std(socket.into(), address).await;
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        io::ErrorKind::ConnectionRefused
+    );
+    Ok(())
+}
+
+#[asyncio::test]
 async fn options_keep_what_they_are_set_to() -> io::Result<()> {
     let (ours, _theirs) = pair().await?;
     ours.set_nodelay(true)?;

@@ -30,7 +30,7 @@
 //! ```
 //!
 //! What has to be set before a socket is bound is set on a `socket2::Socket`, which becomes one of `std` and then, by
-//! `from_std`, one of these.
+//! `from_std` or [`TcpStream::connect_std`], one of these.
 //
 // These files know `io::Async` and the calls of their kind, and nothing about the loop behind it.
 

@@ -223,6 +223,54 @@ impl TcpStream {
 
     async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::from_nonblocking(socket::new_stream(address)?);
+        stream.reach(address).await?;
+        Ok(stream)
+    }
+
+    /// Connects a socket that was made elsewhere to `address`, with whatever was set before: an address of its own, options.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait outside of a running loop.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](TcpStream::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use asyncio::net::{TcpListener, TcpStream};
+    /// use socket2::{Domain, Socket, Type};
+    /// use std::net::SocketAddr;
+    ///
+    /// asyncio::run(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let from: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    ///     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    ///     socket.bind(&from.into())?;
+    ///     let client = TcpStream::connect_std(socket.into(), listener.local_addr()?).await?;
+    ///     assert_eq!(listener.accept().await?.1, client.local_addr()?);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap()
+    /// .unwrap();
+    /// ```
+    pub async fn connect_std(
+        socket: std::net::TcpStream,
+        address: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        let stream = TcpStream::from_std(socket)?;
+        stream.reach(address).await?;
+        Ok(stream)
+    }
+
+    async fn reach(&self, address: SocketAddr) -> io::Result<()> {
         let mut has_begun = false;
         let connect = |stream: &std::net::TcpStream| {
             if std::mem::replace(&mut has_begun, true) {
@@ -231,8 +279,7 @@ impl TcpStream {
                 socket::begin_connect(stream, address)
             }
         };
-        stream.io.write_with(connect).await?;
-        Ok(stream)
+        self.io.write_with(connect).await
     }
 
     fn from_nonblocking(stream: std::net::TcpStream) -> TcpStream {
