@@ -535,8 +535,6 @@ mod fork_and_spawn {
 }
 
 mod deaf_to_children {
-    use super::*;
-
     #[asyncio::main]
     pub(super) async fn main() {
         let mut child = asyncio::process::Command::new("sleep")
