@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -44,6 +44,78 @@ fn each_accepted_signature_is_free_of_clippys_warnings() {
     cargo(&folder, &["clippy", "--all-targets"]);
 }
 
+/// What `cargo nextest` does: it asks a program for its tests, and starts it again for each of them.
+#[test]
+fn each_test_passes_or_fails_alone_in_a_process_of_its_own() {
+    let crates = Path::new(ROOT).join("tests/crates");
+    share_lock_file(&crates);
+    let build = "test --no-run --lib --message-format=json -p one_process_each";
+    let built = cargo(&crates, &build.split(' ').collect::<Vec<_>>());
+    let program = built
+        .split("\"executable\":\"")
+        .skip(1)
+        .find_map(|rest| rest.split('"').next())
+        .expect("a program");
+    let run = |arguments: &[&str]| Command::new(program).args(arguments).output().unwrap();
+    let list = run(&["--list", "--format", "terse"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    let tests: Vec<&str> = list
+        .lines()
+        .map(|line| line.strip_suffix(": test").expect("a test"))
+        .collect();
+    assert_eq!(tests.len(), tests_below(&crates.join("one_process_each")));
+    let ignored = run(&["--list", "--format", "terse", "--ignored"]);
+    assert!(ignored.status.success() && ignored.stdout.is_empty());
+    for test in &tests {
+        let output = run(&["--exact", test, "--nocapture"]);
+        let text = text_of(&output);
+        assert!(output.status.success(), "{test}: {text}");
+        assert!(text.contains("1 passed; 0 failed"), "{test}: {text}");
+    }
+    let failing = tests.iter().find(|test| test.contains("fails_if")).unwrap();
+    let output = Command::new(program)
+        .args(["--exact", failing, "--nocapture"])
+        .env("FAIL", "1")
+        .output()
+        .unwrap();
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    assert!(text.contains("told to"), "{text}");
+}
+
+/// Mistakes that take a package which does not name the crate, or one that is compiled with its tests.
+#[test]
+fn each_mistake_of_a_package_has_one_message_on_its_own_token() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elsewhere");
+    fs::create_dir_all(&folder).unwrap();
+    let reexporting = Path::new(ROOT).join("tests/crates/reexporting");
+    let mut manifest = format!(
+        "[package]\nname = \"elsewhere\"\nedition = \"2024\"\nautobins = false\n[workspace]\n\
+         [workspace.package]\nversion = \"0.0.0\"\npublish = false\n\
+         [dependencies]\nreexporting = {{ path = {reexporting:?} }}\n\
+         rstest = {{ version = \"0.26\", default-features = false }}\n"
+    );
+    let mut cases = files_in(&Path::new(ROOT).join("tests/ui/elsewhere"));
+    cases.retain(|case| case.extension().is_some_and(|it| it == "rs"));
+    for case in &cases {
+        let name = case.file_stem().unwrap();
+        write!(manifest, "[[bin]]\nname = {name:?}\npath = {case:?}\n").unwrap();
+    }
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    share_lock_file(&folder);
+    for case in &cases {
+        let name = case.file_stem().unwrap().to_str().unwrap();
+        let output = run_cargo(&folder, &["check", "--profile", "test", "--bin", name]);
+        let text = text_of(&output).replace(&format!("{ROOT}/"), "");
+        assert!(!output.status.success(), "{text}");
+        let expected = fs::read_to_string(case.with_extension("stderr")).unwrap();
+        let errors = |text: &str| text.matches("error").count();
+        assert!(text.contains(expected.trim_end()), "{text}");
+        // Cargo's own line: `error: could not compile .. due to 2 previous errors`.
+        assert_eq!(errors(&text), errors(&expected) + 2, "{text}");
+    }
+}
+
 /// Cargo finds the versions there that this test was built with, and so needs no network.
 fn share_lock_file(folder: &Path) {
     fs::copy(
@@ -53,21 +125,29 @@ fn share_lock_file(folder: &Path) {
     .unwrap();
 }
 
-/// Runs cargo to its end, and returns all that was printed.
+/// Runs cargo to its success, and returns all that was printed.
 #[track_caller]
 fn cargo(folder: &Path, arguments: &[&str]) -> String {
+    let output = run_cargo(folder, arguments);
+    let text = text_of(&output);
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn run_cargo(folder: &Path, arguments: &[&str]) -> Output {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    Command::new(cargo)
         .args(arguments)
         .args(["--offline", "--target-dir"])
         .arg(target)
         .current_dir(folder)
         .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    text.into_owned()
+        .unwrap()
+}
+
+fn text_of(output: &Output) -> String {
+    (String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout)).into_owned()
 }
 
 /// The number of `#[.. ::test]` functions, so that a test which silently vanishes is missed.

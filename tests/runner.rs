@@ -1311,6 +1311,59 @@ fn what_one_run_sets_the_next_one_sees_and_the_caller_never() {
     assert_eq!(again.unwrap(), Some("inside"));
 }
 
+/// semantics 1.9: all runs of a runner are in one context, so a token of one is good in the next, and in no task.
+#[test]
+fn what_one_run_has_set_the_next_one_can_reset() {
+    let runner = Runner::new();
+    let token = runner.run(async { COLOUR.set("first") }).unwrap();
+    let token = runner
+        .run(async {
+            asyncio::yield_now().await;
+            let elsewhere = asyncio::spawn(async { COLOUR.try_reset(token) });
+            elsewhere.await.unwrap().unwrap_err()
+        })
+        .unwrap();
+    let after = runner.run(async {
+        COLOUR.reset(token);
+        COLOUR.get()
+    });
+    assert_eq!(after.unwrap(), Some("none"));
+}
+
+/// semantics 1.9: however a run ends, its context is the next one's.
+#[test]
+fn what_a_run_has_set_survives_its_panic_its_stop_and_its_cancellation() {
+    let runner = Runner::new();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        runner.run(async {
+            drop(COLOUR.set("panicked"));
+            panic!("on purpose");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(
+        runner.run(async { COLOUR.get() }).unwrap(),
+        Some("panicked")
+    );
+    let stopped = runner.run(async {
+        drop(COLOUR.set("stopped"));
+        asyncio::running_loop().stop();
+        pending::<()>().await;
+    });
+    assert!(matches!(stopped, Err(RunError::Stopped)));
+    assert_eq!(runner.run(async { COLOUR.get() }).unwrap(), Some("stopped"));
+    let cancelled = runner.run(async {
+        drop(COLOUR.set("cancelled"));
+        asyncio::current_task().unwrap().cancel();
+        asyncio::yield_now().await;
+    });
+    assert!(matches!(cancelled, Err(RunError::Cancelled(_))));
+    assert_eq!(
+        runner.run(async { COLOUR.get() }).unwrap(),
+        Some("cancelled")
+    );
+}
+
 /// semantics 1.9
 #[test]
 fn a_given_context_keeps_the_changes_and_the_runners_own_is_untouched() {

@@ -10,7 +10,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,22 +78,23 @@ fn peek(cell: &Cell<Root>) -> Root {
     root
 }
 
-/// Which context a [`Token`] was made in.
+/// Which context a [`Token`] was made in: a number, so that it is exchanged in one step when a task is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Identity {
-    /// Not known before it matters: the first `set` finds a number for it. For contexts that are entered only once.
-    #[default]
-    Unassigned,
-    /// The context of the task with this number.
-    Task(u64),
-    /// A context that got its number from [`Identity::fresh`].
-    Numbered(u64),
-}
+pub(crate) struct Identity(u64);
 
 impl Identity {
+    /// Not known before it matters: the first `set` finds a number for it. For contexts that are entered only once.
+    pub(crate) const UNASSIGNED: Identity = Identity(0);
+
+    /// The context of the task with this number.
+    pub(crate) const fn task(id: u64) -> Identity {
+        Identity(id << 1 | 1)
+    }
+
+    /// A context that nobody else has.
     fn fresh() -> Identity {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Identity::Numbered(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Identity(NEXT.fetch_add(1, Ordering::Relaxed) << 1)
     }
 }
 
@@ -106,17 +107,20 @@ pub(crate) struct Snapshot(Root);
 impl Snapshot {
     /// Copies the current context.
     pub(crate) fn current() -> Snapshot {
-        with_frame(|frame| frame.with_root(|root| Snapshot(root.clone()))).unwrap_or_default()
+        with_current(|current| current.with_root(|root| Snapshot(root.clone()))).unwrap_or_default()
     }
 
     /// Makes the snapshot in `home` the current context until the guard is dropped, which puts it back with its changes.
     ///
-    /// Two swaps, no allocation. Guards must be dropped in the reverse order of their making.
+    /// A few words are exchanged, nothing is allocated. Guards must be dropped in the reverse order of their making.
     #[inline(always)]
     pub(crate) fn enter(home: &Cell<Snapshot>, identity: Identity) -> Entered<'_> {
         let mut outer = Frame::new(home.take(), identity);
         swap_current(&mut outer);
-        Entered { home, outer }
+        Entered {
+            home,
+            outer: ManuallyDrop::new(outer),
+        }
     }
 }
 
@@ -129,108 +133,162 @@ impl fmt::Debug for Snapshot {
     }
 }
 
+/// A context that is lent to one task after the other, and to nobody else: what one leaves in it the next one finds.
+///
+/// It costs a task nothing to run in it, where a [`Context`], which others can enter as well, has to be entered at each poll.
+pub(crate) struct Lent {
+    /// What the variables are, while it is not lent.
+    pub(crate) snapshot: Cell<Snapshot>,
+    /// The same for all who borrow it, so that a token of one is good for the next.
+    identity: Identity,
+}
+
+impl Lent {
+    pub(crate) fn new(snapshot: Snapshot) -> Lent {
+        Lent {
+            snapshot: Cell::new(snapshot),
+            identity: Identity::fresh(),
+        }
+    }
+
+    /// The snapshot that was just entered is this one.
+    pub(crate) fn name_current(&self) {
+        let _ = CURRENT.try_with(|current| current.identity.set(self.identity));
+    }
+}
+
 /// While it lives, a [`Snapshot`] is the current context.
 #[must_use = "the snapshot is left when the guard is dropped"]
 pub(crate) struct Entered<'a> {
     /// Where the snapshot is put back.
     home: &'a Cell<Snapshot>,
-    /// What was current before.
-    outer: Frame,
+    /// What was current before. Empty when the guard is gone: what its destructor would look for costs more than the rest.
+    outer: ManuallyDrop<Frame>,
 }
 
 impl Drop for Entered<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         swap_current(&mut self.outer);
-        let inner = mem::take(&mut self.outer);
-        self.home.set(inner.into_snapshot());
+        let empty = self.home.replace(self.outer.take_snapshot());
+        debug_assert!(
+            empty.0.is_none(),
+            "the snapshot was taken out when it was entered"
+        );
+        mem::forget(empty);
     }
 }
 
-/// What is current: the variables themselves, or the object that holds them.
+/// What is or was current: the variables themselves, or the object that holds them.
 ///
 /// An object keeps its variables while it is entered. So they are found wherever it is asked for them, also below
 /// another context that was entered on top.
-pub(crate) enum Frame {
-    /// Variables that nobody but the running code sees.
-    Bare {
-        /// The variables.
-        snapshot: Snapshot,
-        /// Whose they are.
-        identity: Identity,
-    },
-    /// Variables that lie in a [`Context`], which is entered.
-    Object(Rc<Shared>),
+#[derive(Default)]
+pub(crate) struct Frame {
+    /// Variables that nobody but the running code sees; none beside an object.
+    root: Root,
+    /// Whose they are; not used beside an object.
+    identity: Identity,
+    /// A [`Context`] that is entered.
+    object: Option<Rc<Shared>>,
 }
 
 impl Frame {
     /// Returns a frame for [`swap_current`].
     pub(crate) fn new(snapshot: Snapshot, identity: Identity) -> Frame {
-        Frame::Bare { snapshot, identity }
-    }
-
-    /// Returns the variables of a frame that [`swap_current`] has given back.
-    pub(crate) fn into_snapshot(self) -> Snapshot {
-        match self {
-            Frame::Bare { snapshot, .. } => snapshot,
-            Frame::Object(shared) => Snapshot(peek(&shared.root)),
+        Frame {
+            root: snapshot.0,
+            identity,
+            object: None,
         }
     }
 
-    fn with_root<R>(&mut self, call: impl FnOnce(&mut Root) -> R) -> R {
-        match self {
-            Frame::Bare { snapshot, .. } => call(&mut snapshot.0),
-            Frame::Object(shared) => {
-                let mut root = shared.root.take();
-                let result = call(&mut root);
-                shared.root.set(root);
-                result
-            }
+    fn of_object(shared: Rc<Shared>) -> Frame {
+        Frame {
+            object: Some(shared),
+            ..Frame::default()
         }
     }
 
-    /// Returns whose variables these are; from now on that is fixed.
-    fn identity(&mut self) -> Identity {
-        match self {
-            Frame::Bare { identity, .. } => {
-                if *identity == Identity::Unassigned {
-                    *identity = Identity::fresh();
-                }
-                *identity
-            }
-            Frame::Object(shared) => shared.identity,
+    /// Takes the variables out of a frame that [`swap_current`] has given back.
+    #[inline(always)]
+    fn take_snapshot(&mut self) -> Snapshot {
+        match self.object {
+            None => Snapshot(self.root.take()),
+            Some(_) => self.take_from_object(),
         }
+    }
+
+    #[cold]
+    fn take_from_object(&mut self) -> Snapshot {
+        let object = self.object.take();
+        Snapshot(object.and_then(|shared| peek(&shared.root)))
     }
 }
 
-impl Default for Frame {
-    fn default() -> Frame {
-        Frame::new(Snapshot::default(), Identity::Unassigned)
+/// The current [`Frame`], each part in a cell of its own: they are exchanged at each poll, in registers.
+struct Current {
+    root: Cell<Root>,
+    identity: Cell<Identity>,
+    object: Cell<Option<Rc<Shared>>>,
+}
+
+impl Current {
+    const fn new() -> Current {
+        Current {
+            root: Cell::new(None),
+            identity: Cell::new(Identity::UNASSIGNED),
+            object: Cell::new(None),
+        }
+    }
+
+    /// Calls back with the variables. The callback must not run code of the user's.
+    fn with_root<R>(&self, call: impl FnOnce(&mut Root) -> R) -> R {
+        let object = self.object.take();
+        let cell = object.as_ref().map_or(&self.root, |shared| &shared.root);
+        let mut root = cell.take();
+        let result = call(&mut root);
+        cell.set(root);
+        self.object.set(object);
+        result
+    }
+
+    /// Returns whose variables these are; from now on that is fixed.
+    fn identity(&self) -> Identity {
+        let object = self.object.take();
+        let identity = match &object {
+            Some(shared) => shared.identity,
+            None if self.identity.get() == Identity::UNASSIGNED => Identity::fresh(),
+            None => self.identity.get(),
+        };
+        if object.is_none() {
+            self.identity.set(identity);
+        }
+        self.object.set(object);
+        identity
     }
 }
 
 thread_local! {
     /// The current context.
-    static CURRENT: Cell<Frame> = const {
-        Cell::new(Frame::Bare { snapshot: Snapshot(None), identity: Identity::Unassigned })
-    };
+    static CURRENT: Current = const { Current::new() };
 }
 
 /// Exchanges `frame` and the current context; the caller does it again to restore what was current, also on unwind.
 ///
 /// A thread that is past its thread-local variables has no current context; `frame` stays as it is.
+#[inline(always)]
 pub(crate) fn swap_current(frame: &mut Frame) {
-    let _ = CURRENT.try_with(|current| *frame = current.replace(mem::take(frame)));
+    let _ = CURRENT.try_with(|current| {
+        frame.root = current.root.replace(frame.root.take());
+        frame.identity = current.identity.replace(frame.identity);
+        frame.object = current.object.replace(frame.object.take());
+    });
 }
 
 /// Calls back with the current context, if the thread still has one. The callback must not run code of the user's.
-fn with_frame<R>(call: impl FnOnce(&mut Frame) -> R) -> Option<R> {
-    let result = CURRENT.try_with(|current| {
-        let mut frame = current.take();
-        let result = call(&mut frame);
-        current.set(frame);
-        result
-    });
-    result.ok()
+fn with_current<R>(call: impl FnOnce(&Current) -> R) -> Option<R> {
+    CURRENT.try_with(call).ok()
 }
 
 /// Values of context variables, in which code can be run.
@@ -340,7 +398,7 @@ impl Context {
         if self.shared.entered.replace(true) {
             return Err(ContextError);
         }
-        let mut outer = Frame::Object(Rc::clone(&self.shared));
+        let mut outer = Frame::of_object(Rc::clone(&self.shared));
         swap_current(&mut outer);
         Ok(EnterGuard {
             context: self.clone(),
@@ -541,9 +599,9 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
         let key = self.key();
         let value: Value = Arc::new(value);
         let mut value = Some(value);
-        let set = with_frame(|frame| {
-            let old = frame.with_root(|root| replace(root, key, value.take()));
-            (old, frame.identity())
+        let set = with_current(|current| {
+            let old = current.with_root(|root| replace(root, key, value.take()));
+            (old, current.identity())
         });
         let (old, identity) = set.unwrap_or_default();
         Token {
@@ -604,8 +662,8 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
             return Err(token);
         }
         let old = token.old.take();
-        let reset = with_frame(|frame| match frame.identity() == token.identity {
-            true => Ok(frame.with_root(|root| replace(root, token.key, old))),
+        let reset = with_current(|current| match current.identity() == token.identity {
+            true => Ok(current.with_root(|root| replace(root, token.key, old))),
             false => Err(old),
         });
         // What the variable was until now is dropped here, where the context is back in its place.
@@ -617,7 +675,7 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
 
     fn current(&self) -> Option<Value> {
         let key = self.key();
-        with_frame(|frame| frame.with_root(|root| find(root, key))).flatten()
+        with_current(|current| current.with_root(|root| find(root, key))).flatten()
     }
 
     fn value_or_default(&self, value: Option<Value>) -> Option<T> {

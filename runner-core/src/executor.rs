@@ -198,7 +198,7 @@ where
     let context = Snapshot::current();
     let job = executor.submit_at(location, move || {
         let context = Cell::new(context);
-        let _entered = Snapshot::enter(&context, Identity::Unassigned);
+        let _entered = Snapshot::enter(&context, Identity::UNASSIGNED);
         function()
     });
     Job { job }

@@ -4,6 +4,7 @@
 //! of their levels: each imports only from those above it. `docs/architecture.md` has the picture.
 
 mod error;
+mod fork;
 mod large;
 
 pub mod driver;

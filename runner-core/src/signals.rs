@@ -43,6 +43,7 @@
 #[cfg(unix)]
 mod subscribe;
 
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -54,6 +55,8 @@ use std::thread;
 pub(crate) use subscribe::{Subscription, subscribe};
 #[cfg(unix)]
 use unix::{Action, on_signal, start_thread};
+
+use crate::fork::{self, ForkGuard};
 
 /// What Ctrl-C raises.
 pub(crate) const SIGINT: i32 = 2;
@@ -95,6 +98,8 @@ pub(crate) struct Router {
     rung: AtomicU32,
     /// The process that the watching thread lives in. A forked child inherits this value, but not the thread.
     pid: u32,
+    /// The same without a system call, for the code that arms and disarms; a handler asks the system itself.
+    fork: ForkGuard,
     /// The address of [`on_signal`], taken once: a function is not promised to have one address everywhere.
     #[cfg(unix)]
     handler: usize,
@@ -114,6 +119,11 @@ enum Doorbell {
     /// ctrlc's thread is the handler: nothing to ring.
     #[cfg(not(unix))]
     Builtin,
+}
+
+/// Returns `true` if the router's thread runs already.
+pub(crate) fn has_router() -> bool {
+    ROUTER.get().is_some()
 }
 
 /// Returns the router, starting its thread at the first call.
@@ -141,6 +151,7 @@ where
                 doorbell,
                 rung: AtomicU32::new(0),
                 pid: std::process::id(),
+                fork: ForkGuard::new(),
                 #[cfg(unix)]
                 handler: on_signal as *const () as usize,
             });
@@ -158,12 +169,12 @@ where
 impl Router {
     /// Returns `true` in a forked child, which has the handler and the memory, but no thread behind them.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.pid != std::process::id()
+        self.fork.is_forked()
     }
 
     /// Decides about a signal that was just delivered. Runs inside of a signal handler.
     fn deliver(&self, signal: i32) {
-        if self.is_foreign() || (self.note)(signal) == Noted::Deadly {
+        if self.pid != std::process::id() || (self.note)(signal) == Noted::Deadly {
             die_of(signal);
         }
         // Release: pairs with the Acquire in `hear`. Before the ring, so that a ring without its count is not ours.
@@ -417,6 +428,23 @@ fn into_io(error: ctrlc::Error) -> io::Error {
 ///
 /// Asked anew each time: the thread of a forked child that forks off another thread is the child's main thread.
 pub(crate) fn on_main_thread() -> bool {
+    thread_local! {
+        /// The answer, and the generation of processes that it holds for: a fork makes any thread the main one.
+        static KNOWN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
+    }
+
+    let generation = fork::generation();
+    if let Some((_, is_main)) = KNOWN.get().filter(|known| known.0 == generation) {
+        return is_main;
+    }
+    // Before the question, so that no fork goes unnoticed after it.
+    let _installed = ForkGuard::new();
+    let is_main = ask_whether_on_main_thread();
+    KNOWN.set(Some((generation, is_main)));
+    is_main
+}
+
+fn ask_whether_on_main_thread() -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         unix::thread_id() == i64::from(std::process::id())

@@ -132,6 +132,7 @@ pub struct YieldNow {
 impl Future for YieldNow {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
         if must_look_away(cx, || WaitsOn::new("its next turn")) {
             return Poll::Pending;

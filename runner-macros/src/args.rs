@@ -32,8 +32,8 @@ pub(crate) enum Value {
     Absent,
     /// `= expression`.
     Given(Box<Expr>),
-    /// Something unreadable, which has been reported.
-    Broken,
+    /// Something unreadable. An option that does not exist has worse to be told of.
+    Broken(Error),
 }
 
 /// The options that can be used, ready to be written into an expansion.
@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) crate_path: Option<Path>,
     /// The crate's name otherwise.
     pub(crate) crate_name: String,
+    /// Whether nothing of that name can be found, so that the expansion must not use it.
+    pub(crate) is_crate_missing: bool,
     /// The builder's calls, in source order.
     pub(crate) setters: Vec<Setter>,
 }
@@ -94,9 +96,8 @@ fn read_one(input: ParseStream<'_>, args: &mut Args) {
         return skip_to(input, |input| input.peek(Token![,]));
     };
     let value = read_value(input, &name).unwrap_or_else(|error| {
-        args.errors.push(error);
         skip_to(input, ends_option);
-        Value::Broken
+        Value::Broken(error)
     });
     args.list.push(Arg { name, value });
 }
@@ -154,7 +155,7 @@ mod tests {
         let one = |arg: &Arg| match &arg.value {
             Value::Absent => arg.name.to_string(),
             Value::Given(value) => format!("{} = {}", arg.name, value.to_token_stream()),
-            Value::Broken => format!("{} ?", arg.name),
+            Value::Broken(_) => format!("{} ?", arg.name),
         };
         args.list.iter().map(one).collect()
     }
@@ -191,6 +192,6 @@ mod tests {
             "crate",
         ];
         assert_eq!(written(&args), expected);
-        assert_eq!(args.errors.len(), 5);
+        assert_eq!(args.errors.len(), 2);
     }
 }

@@ -11,8 +11,10 @@ use syn::ext::IdentExt as _;
 use syn::{Error, Expr, ExprLit, FnArg, Lit, LitBool, LitStr, Path, Safety};
 
 use crate::args::{Arg, Args, Setter, Settings, Value};
+use crate::cases;
 use crate::duration;
 use crate::item::{self, Function, Role};
+use crate::linked;
 use crate::manifest;
 use crate::options::{self, Attribute, Spec, Wants};
 
@@ -67,6 +69,14 @@ pub(crate) fn options(attribute: Attribute, args: Args, mistakes: &mut Mistakes)
             continue;
         }
         set(spec, arg, &mut settings, mistakes);
+    }
+    if !seen.contains("crate") && linked::is_certainly_missing(&settings.crate_name) {
+        settings.is_crate_missing = true;
+        let name = &settings.crate_name;
+        mistakes.at(
+            Span::call_site(),
+            format!("cannot find the crate `{name}`; add it to `[dependencies]`, or say where it is: `crate = path::to::asyncio`"),
+        );
     }
     settings
 }
@@ -137,7 +147,7 @@ fn list(attribute: Attribute) -> String {
 /// Adds one option to the settings, or says what is wrong with its value.
 fn set(spec: &Spec, arg: &Arg, settings: &mut Settings, mistakes: &mut Mistakes) {
     let value = match (&arg.value, spec.wants) {
-        (Value::Broken, _) => return,
+        (Value::Broken(error), _) => return mistakes.extend([error.clone()]),
         (Value::Absent, Wants::Flag) => LitBool::new(true, arg.name.span()).into_token_stream(),
         (Value::Absent, wants) => {
             let remedy = format!(
@@ -287,6 +297,12 @@ fn other_attributes(attribute: Attribute, function: &Function, mistakes: &mut Mi
             );
             return function.sig.asyncness.is_some();
         }
+    }
+    if attribute == Attribute::Test && cases::are_below(function) {
+        mistakes.at(
+            Span::call_site(),
+            format!("wrong order: put `{written}` below the last `#[case(..)]`; between two it belongs to the second alone, and the others never run"),
+        );
     }
     if let Some(second) = function.attribute(item::is_starter) {
         let path = spelled(second.path());

@@ -20,7 +20,8 @@ use syn::{
 use crate::args::{Args, Setter, Settings};
 use crate::check::{self, Mistakes};
 use crate::fallback;
-use crate::item::{self, Function, Role};
+use crate::inner::{self, Body};
+use crate::item::{self, Function, Refusal, Role};
 use crate::manifest;
 use crate::options::Attribute;
 
@@ -35,17 +36,27 @@ pub(crate) fn test(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn attribute(attribute: Attribute, args: TokenStream, item: TokenStream) -> TokenStream {
+    let is_moved = args.to_string().replace(' ', "") == fallback::MOVED;
+    let args = if is_moved { TokenStream::new() } else { args };
     let mut mistakes = Mistakes::default();
     let settings = check::options(attribute, Args::parse(args), &mut mistakes);
-    let function = match Function::parse(item.clone(), attribute) {
+    let mut missing = Vec::new();
+    let function = match Function::parse(item.clone(), attribute, &mut missing) {
         Ok(function) => function,
-        Err(error) => {
+        Err(Refusal::NoFunction(error)) => {
             mistakes.extend([error]);
-            let item = fallback::unreadable(item);
+            return quote!(#item #mistakes);
+        }
+        Err(Refusal::Unreadable(error)) => {
+            let item = fallback::unreadable(attribute, item, &error);
             return quote!(#item #mistakes);
         }
     };
+    if is_moved && function.attribute(item::is_case_generator).is_some() {
+        return function.into_token_stream();
+    }
     check::function(attribute, &function, &mut mistakes);
+    mistakes.extend(missing);
     if mistakes.is_empty() {
         return good(function.role(attribute), &settings, &function);
     }
@@ -177,6 +188,23 @@ fn harness_output(output: &ReturnType) -> ReturnType {
 
 fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     let krate = crate_path(settings);
+    let setters = setters(settings);
+    around_block(function, |block| {
+        finish(
+            settings,
+            &function.sig.output,
+            &quote!(#krate::private::function(#krate::private::runner() #setters, #block)),
+        )
+    })
+}
+
+/// A function that could not start its block, but has it checked.
+pub(crate) fn unstarted(function: &Function) -> TokenStream {
+    around_block(function, |block| quote!({ let _ = #block; loop {} }))
+}
+
+/// The function without its `async`, around what `run` makes of the block with its body.
+fn around_block(function: &Function, run: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
     let Function {
         attrs,
         vis,
@@ -191,25 +219,22 @@ fn plain_function(settings: &Settings, function: &Function) -> TokenStream {
     };
     let track_caller = track_caller(function);
     let pinned = pinned_output(sig);
-    let (inner_attrs, body) = item::without_inner_attributes(body);
-    // Bare braces at the end would be unused ones in the eyes of rustc, which would have the user remove the function's own.
-    let tail = quote!(match () { () => #body });
-    let setters = setters(settings);
-    let finish = finish(
-        settings,
-        &sig.output,
-        &quote! {
-            #krate::private::function(#krate::private::runner() #setters, async move { #pinned #(#bindings)* #tail })
-        },
-    );
+    let (above, tail) = match inner::read(body) {
+        // Bare braces at the end would be unused ones in the eyes of rustc, which would have the user remove the function's own.
+        Body::Plain(body) => (Vec::new(), quote!(match () { () => #body })),
+        Body::Lifted(attrs, body) => (attrs, quote!(match () { () => #body })),
+        // With attributes they are not, and nowhere else may they have any.
+        Body::Kept(attrs, body) => (attrs, body.into_token_stream()),
+    };
+    let result = run(&quote!(async move { #pinned #(#bindings)* #tail }));
     let result = if is_never(&sig.output) {
-        quote!(match #finish {})
+        quote!(match #result {})
     } else {
-        finish
+        result
     };
     quote! {
         #(#attrs)*
-        #(#inner_attrs)*
+        #(#above)*
         #track_caller
         #vis #outer {
             #result
@@ -303,12 +328,13 @@ fn plain(ident: Ident) -> Pat {
     })
 }
 
-/// A panic at the end, see [`finish`], is to point at the caller of the function. Another ABI has no way to pass the place on.
+/// A panic at the end, see [`finish`], is to point at the caller of the function. Another ABI has no way to pass the place on, and a
+/// `main` that has a `self`, but no `impl` around, must not.
 fn track_caller(function: &Function) -> TokenStream {
     let has_it = function
         .attribute(|path| path.is_ident("track_caller"))
         .is_some();
-    if has_it || function.sig.abi.is_some() {
+    if has_it || function.sig.abi.is_some() || function.sig.ident == "main" {
         TokenStream::new()
     } else {
         quote!(#[track_caller])

@@ -3,9 +3,9 @@
 //! Everything the user wrote comes back, in a form that compiles if the mistake is taken away: the rest of the file still type
 //! checks, an editor still completes, and no second error hides the first. It writes no messages.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
-use syn::{Safety, Signature, Token};
+use syn::{Error, FnArg, Path, Safety, Signature, Token};
 
 use crate::args::Settings;
 use crate::expand;
@@ -18,8 +18,14 @@ pub(crate) fn function(
     settings: &Settings,
     function: Function,
 ) -> TokenStream {
+    if settings.is_crate_missing {
+        return without_crate(function.role(attribute), function);
+    }
     if attribute == Attribute::Test && function.attribute(item::is_case_generator).is_some() {
-        return in_right_order(settings, function);
+        return match without_helpers(function) {
+            Ok(function) => self::function(attribute, settings, function),
+            Err(function) => in_right_order(settings, *function),
+        };
     }
     if function.attribute(item::is_starter).is_some() {
         // The other attribute makes of it what this one would have made.
@@ -34,6 +40,7 @@ pub(crate) fn function(
             let settings = Settings {
                 crate_path: settings.crate_path.clone(),
                 crate_name: settings.crate_name.clone(),
+                is_crate_missing: false,
                 setters: Vec::new(),
             };
             let function = expand::good(Role::Function, &settings, &function);
@@ -43,14 +50,22 @@ pub(crate) fn function(
     }
 }
 
-/// What could not be read comes back as it is; a `main` inside of a block, since at the top the compiler would complain about
-/// its `async` as well.
-pub(crate) fn unreadable(item: TokenStream) -> TokenStream {
+/// A function whose signature could not be read comes back as it is, without a word: if the compiler cannot read it either, it
+/// has said so before, and better. If it can, since it is of a later edition, the function would silently start no loop; against that
+/// there is a lint, which the compiler only comes to when there are no errors.
+///
+/// A `main` goes inside of a block, since at the top the compiler would complain about its `async` as well.
+pub(crate) fn unreadable(attribute: Attribute, item: TokenStream, error: &Error) -> TokenStream {
     let words: Vec<String> = item
         .clone()
         .into_iter()
         .map(|token| token.to_string())
         .collect();
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(body)) = tokens.last_mut() {
+        *body = with_lint(attribute, body, error);
+    }
+    let item: TokenStream = tokens.into_iter().collect();
     if !words.windows(2).any(|pair| pair == ["fn", "main"]) {
         return item;
     }
@@ -63,6 +78,28 @@ pub(crate) fn unreadable(item: TokenStream) -> TokenStream {
     }
 }
 
+/// The body, behind a statement that the compiler refuses.
+fn with_lint(attribute: Attribute, body: &Group, error: &Error) -> Group {
+    let written = attribute.written();
+    let remedy = format!("`{written}` cannot read this signature: {error}");
+    let name = Ident::new("unreadable_signature", error.span());
+    let mut longer = Group::new(
+        Delimiter::Brace,
+        quote! {
+            #[must_use = #remedy]
+            const fn #name() -> bool { true }
+            #[deny(unused_must_use)]
+            { #name(); }
+            #body
+        },
+    );
+    longer.set_span(body.span());
+    longer
+}
+
+/// What our attribute is given where it was moved to. If it finds itself above again, nobody knows the one that makes cases.
+pub(crate) const MOVED: &str = "@moved";
+
 /// The function with our attribute below the one that makes cases of it, which is where it should have been.
 fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
     let krate = expand::crate_path(settings);
@@ -71,7 +108,35 @@ fn in_right_order(settings: &Settings, function: Function) -> TokenStream {
         attrs: Vec::new(),
         ..function.clone()
     };
-    quote!(#(#attrs)* #[#krate::test] #bare)
+    let moved: TokenStream = MOVED.parse().unwrap_or_default();
+    quote!(#(#attrs)* #[#krate::test(#moved)] #bare)
+}
+
+/// The function without the helpers of an attribute that is not there, or all of it if it is.
+fn without_helpers(mut function: Function) -> Result<Function, Box<Function>> {
+    let makes_cases = |path: &Path| item::is_case_generator(path) && !item::is_case_helper(path);
+    if function.attribute(makes_cases).is_some() {
+        return Err(Box::new(function));
+    }
+    let is_kept = |attribute: &syn::Attribute| !item::is_case_helper(attribute.path());
+    function.attrs.retain(is_kept);
+    for input in &mut function.sig.inputs {
+        if let FnArg::Typed(typed) = input {
+            typed.attrs.retain(is_kept);
+        }
+    }
+    Ok(function)
+}
+
+/// The function without anything that this crate would have to be found for.
+fn without_crate(role: Role, function: Function) -> TokenStream {
+    let function = repaired(role, function);
+    match role {
+        Role::Entry => unstarted(function),
+        // Not called by anybody, but checked.
+        Role::Test => quote!(#[allow(dead_code)] #function),
+        Role::Function => expand::unstarted(&function),
+    }
 }
 
 /// Without the words that cannot stay, and with the one that is missing.
@@ -92,9 +157,9 @@ fn repaired(role: Role, mut function: Function) -> Function {
     function
 }
 
-fn in_unsafe_block(keyword: Token![unsafe], body: &proc_macro2::Group) -> proc_macro2::Group {
+fn in_unsafe_block(keyword: Token![unsafe], body: &Group) -> Group {
     let allow = quote!(#[allow(unused_unsafe)]);
-    proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote!(#allow #keyword #body))
+    Group::new(Delimiter::Brace, quote!(#allow #keyword #body))
 }
 
 fn is_generic(sig: &Signature) -> bool {

@@ -4,10 +4,12 @@
 //! complains about it, and its length costs nothing. Nothing here judges what was written.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, TokenStreamExt as _};
+use quote::{ToTokens, TokenStreamExt as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{AttrStyle, Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility};
+use syn::{
+    Attribute, Error, GenericParam, LitStr, Path, Signature, Token, Visibility, parse_quote, token,
+};
 
 use crate::options;
 
@@ -35,31 +37,52 @@ pub(crate) enum Role {
     Test,
 }
 
+/// Why no function could be read.
+pub(crate) enum Refusal {
+    /// It is something else, in words for the user.
+    NoFunction(Error),
+    /// What stands before the body is beyond the parser. The compiler, which came first, has most likely complained already.
+    Unreadable(Error),
+}
+
 impl Function {
-    /// Reads a function, or says why this is none.
-    pub(crate) fn parse(item: TokenStream, attribute: options::Attribute) -> syn::Result<Function> {
+    /// Reads a function, with a body if that is all it lacks, or says why this is none.
+    pub(crate) fn parse(
+        item: TokenStream,
+        attribute: options::Attribute,
+        mistakes: &mut Vec<Error>,
+    ) -> Result<Function, Refusal> {
         let mut head: Vec<TokenTree> = item.into_iter().collect();
-        let end = head.last().map_or_else(Span::call_site, TokenTree::span);
-        match head.pop().and_then(into_body) {
-            Some(body) if is_function(&head) => {
-                let (attrs, vis, sig) = read_head.parse2(head.into_iter().collect())?;
-                Ok(Function {
-                    attrs,
-                    vis,
-                    sig,
-                    body,
-                })
-            }
-            Some(_) => Err(no_function(&head, attribute)),
-            None if is_function(&head) => {
-                let remedy = format!(
-                    "`{}` needs a function with a body; add `{{ .. }}`",
-                    attribute.written()
-                );
-                Err(Error::new(end, remedy))
-            }
-            None => Err(no_function(&head, attribute)),
+        let last = head.pop();
+        if !is_function(&head) {
+            return Err(Refusal::NoFunction(no_function(&head, attribute)));
         }
+        let end = last.as_ref().map_or_else(Span::call_site, TokenTree::span);
+        let has_semicolon = last.as_ref().is_some_and(is_semicolon);
+        let body = last.and_then(into_body);
+        if body.is_none() {
+            let written = attribute.written();
+            let remedy = format!("`{written}` needs a function with a body; add `{{ .. }}`");
+            let error = Error::new(end, remedy);
+            if !has_semicolon {
+                return Err(Refusal::NoFunction(error));
+            }
+            mistakes.push(error);
+        }
+        let (mut attrs, vis, sig) = read_head
+            .parse2(head.into_iter().collect())
+            .map_err(Refusal::Unreadable)?;
+        let body = body.unwrap_or_else(|| {
+            // Outside of a trait the compiler would miss it as well.
+            attrs.push(parse_quote!(#[allow(unused_variables)]));
+            Group::new(Delimiter::Brace, quote!(loop {}))
+        });
+        Ok(Function {
+            attrs,
+            vis,
+            sig,
+            body,
+        })
     }
 
     /// What `attribute` makes of this function.
@@ -95,43 +118,6 @@ impl Function {
             .iter()
             .find(|attribute| is_meant(attribute.path()))
     }
-}
-
-/// The body without the attributes at its start, and those as they are written above a function.
-///
-/// A long body takes tens of milliseconds to read, a look at its text takes none; so it is read only if it may have any.
-pub(crate) fn without_inner_attributes(body: &Group) -> (Vec<Attribute>, Group) {
-    let text = body.span().source_text();
-    if text.is_some_and(|text| !starts_with_attribute(&text)) {
-        return (Vec::new(), body.clone());
-    }
-    let Ok((mut attrs, rest)) = read_inner_attributes.parse2(body.stream()) else {
-        return (Vec::new(), body.clone());
-    };
-    for attribute in &mut attrs {
-        attribute.style = AttrStyle::Outer;
-    }
-    let mut shortened = Group::new(Delimiter::Brace, rest);
-    shortened.set_span(body.span());
-    (attrs, shortened)
-}
-
-/// Whether the text of a body may start with an attribute; a comment that is hard to skip counts as one.
-fn starts_with_attribute(text: &str) -> bool {
-    let mut rest = text.trim_start_matches('{').trim_start();
-    while rest.starts_with("//") && !rest.starts_with("//!") {
-        rest = rest
-            .split_once('\n')
-            .map_or("", |(_, below)| below)
-            .trim_start();
-    }
-    ["#!", "//!", "/*"]
-        .iter()
-        .any(|start| rest.starts_with(start))
-}
-
-fn read_inner_attributes(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, TokenStream)> {
-    Ok((input.call(Attribute::parse_inner)?, input.parse()?))
 }
 
 impl ToTokens for Function {
@@ -182,6 +168,13 @@ pub(crate) fn is_case_generator(path: &Path) -> bool {
         .is_some_and(|last| NAMES.iter().any(|name| last.ident == name))
 }
 
+/// Whether this attribute belongs to one that makes several tests, and means nothing without it.
+pub(crate) fn is_case_helper(path: &Path) -> bool {
+    ["case", "cases", "values"]
+        .iter()
+        .any(|name| path.is_ident(name))
+}
+
 fn read_head(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Visibility, Signature)> {
     let attrs = input.call(Attribute::parse_outer)?;
     Ok((attrs, input.parse()?, input.parse()?))
@@ -208,6 +201,10 @@ fn into_body(token: TokenTree) -> Option<Group> {
     }
 }
 
+fn is_semicolon(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';')
+}
+
 fn only_token(tokens: TokenStream) -> Option<TokenTree> {
     let mut tokens = tokens.into_iter();
     let first = tokens.next()?;
@@ -219,6 +216,11 @@ fn is_function(head: &[TokenTree]) -> bool {
     let counts = |input: ParseStream<'_>| {
         let _attrs = input.call(Attribute::parse_outer)?;
         let _vis: Visibility = input.parse()?;
+        // A `pub(..)` that is none.
+        let _: Option<Group> = input
+            .peek(token::Paren)
+            .then(|| input.parse())
+            .transpose()?;
         while !input.peek(Token![fn]) && (is_qualifier(input) || input.peek(LitStr)) {
             let _: TokenTree = input.parse()?;
         }
@@ -268,24 +270,4 @@ fn keyword(head: &[TokenTree]) -> Option<TokenTree> {
         Ok(word)
     };
     after_vis.parse2(head.iter().cloned().collect()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_are_seen_behind_comments() {
-        for text in [
-            "{ #![a] }",
-            "{\n // b\n // c\n #![a] }",
-            "{ //! a\n }",
-            "{ /* b */ #![a] }",
-        ] {
-            assert!(starts_with_attribute(text), "{text}");
-        }
-        for text in ["{}", "{ a }", "{ // #![a]\n b }", "{ #[a] b }", "{ // b"] {
-            assert!(!starts_with_attribute(text), "{text}");
-        }
-    }
 }

@@ -3,18 +3,22 @@
 //! Every expansion consists of the user's own tokens, absolute paths and names from the runtime's `private` module.
 //! Use these attributes through `asyncio`; nothing here is useful without it.
 //!
-//! From the bottom up: `options` lists what can be set, `duration` reads `"250ms"`, `args` and `item` read the two
-//! token streams, `manifest` finds the crate's name, `check` judges what was written, `fallback` makes the best of a
-//! function with mistakes, `expand` writes the result. None of them names `proc_macro`, so all of them are tested like any other code.
+//! From the bottom up: `options` lists what can be set, `duration` reads `"250ms"`, `args` and `item` read the two token
+//! streams, `inner` the start of a body, `manifest` finds the crate's name and `linked` the crate, `cases` knows what `rstest`
+//! writes, `check` judges what was written, `fallback` makes the best of a function with mistakes, `expand` writes the result. None
+//! of them names `proc_macro`, so all of them are tested like any other code.
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod cases;
 mod check;
 mod duration;
 mod expand;
 mod fallback;
+mod inner;
 mod item;
+mod linked;
 mod manifest;
 mod options;
 

@@ -80,6 +80,8 @@ const STEPS: &[Step] = &[
             "--tests",
         ],
     ),
+    // Says so and passes where there is no valgrind.
+    Step::cargo("instructions", &["bench", "--bench", "instructions"]),
     Step::cargo("tests, debug", &["test", "--workspace"]),
 ];
 

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  check   fmt, tidy, clippy, docs, examples and all tests: what CI runs
+  check   fmt, tidy, clippy, docs, examples, all tests, instruction counts: what CI runs
   tidy    the house rules alone: levels, unsafe, comments, names (see xtask/src/tidy.rs)
 ";
 

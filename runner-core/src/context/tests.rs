@@ -225,7 +225,7 @@ fn a_snapshot_is_entered_left_and_entered_again_like_a_task() {
         NUMBER.set(1);
         let home = Cell::new(Snapshot::current());
         for round in 1..4 {
-            let entered = Snapshot::enter(&home, Identity::Task(7));
+            let entered = Snapshot::enter(&home, Identity::task(7));
             assert_eq!(
                 NUMBER.get(),
                 Some(round),
@@ -236,13 +236,13 @@ fn a_snapshot_is_entered_left_and_entered_again_like_a_task() {
             assert_eq!(NUMBER.get(), Some(1));
         }
         let result = panic::catch_unwind(AssertUnwindSafe(|| {
-            let _entered = Snapshot::enter(&home, Identity::Task(7));
+            let _entered = Snapshot::enter(&home, Identity::task(7));
             NUMBER.set(50);
             panic::resume_unwind(Box::new(()));
         }));
         assert!(result.is_err());
         assert_eq!(NUMBER.get(), Some(1));
-        let _entered = Snapshot::enter(&home, Identity::Task(7));
+        let _entered = Snapshot::enter(&home, Identity::task(7));
         assert_eq!(NUMBER.get(), Some(50));
     });
 }
@@ -251,13 +251,13 @@ fn a_snapshot_is_entered_left_and_entered_again_like_a_task() {
 fn bare_swaps_pair_up() {
     in_fresh_thread(|| {
         NUMBER.set(1);
-        let mut frame = Frame::new(Snapshot::default(), Identity::Unassigned);
+        let mut frame = Frame::new(Snapshot::default(), Identity::UNASSIGNED);
         swap_current(&mut frame);
         assert_eq!(NUMBER.get(), Some(0));
         NUMBER.set(2);
         swap_current(&mut frame);
         assert_eq!(NUMBER.get(), Some(1));
-        let context = Context::from_snapshot(frame.into_snapshot());
+        let context = Context::from_snapshot(frame.take_snapshot());
         assert_eq!(NUMBER.get_in(&context), Some(2));
     });
 }
@@ -270,7 +270,7 @@ fn a_context_object_entered_below_a_snapshot_keeps_its_changes() {
         context
             .run(|| {
                 NUMBER.set(1);
-                let entered = Snapshot::enter(&home, Identity::Task(1));
+                let entered = Snapshot::enter(&home, Identity::task(1));
                 NUMBER.set(2);
                 assert_eq!(NUMBER.get_in(&context), Some(1));
                 drop(entered);
@@ -288,7 +288,7 @@ fn a_snapshot_carries_the_context_to_a_thread_and_not_back() {
         let snapshot = Snapshot::current();
         in_fresh_thread(move || {
             let home = Cell::new(snapshot);
-            let _entered = Snapshot::enter(&home, Identity::Unassigned);
+            let _entered = Snapshot::enter(&home, Identity::UNASSIGNED);
             assert_eq!(NUMBER.get(), Some(5));
             NUMBER.set(6);
         });
@@ -347,7 +347,7 @@ fn a_token_of_another_context_is_refused_and_stays_good() {
         let token = copy_context().run(|| NUMBER.try_reset(token).unwrap_err());
         let home = Cell::new(Snapshot::current());
         let mut token = token.unwrap();
-        for identity in [Identity::Task(0), Identity::Unassigned] {
+        for identity in [Identity::task(0), Identity::UNASSIGNED] {
             let _entered = Snapshot::enter(&home, identity);
             token = NUMBER.try_reset(token).unwrap_err();
             assert_eq!(NUMBER.get(), Some(2));
@@ -363,15 +363,15 @@ fn a_token_is_good_in_a_later_step_of_its_task_but_in_no_other() {
     in_fresh_thread(|| {
         let home = Cell::new(Snapshot::default());
         let token = {
-            let _entered = Snapshot::enter(&home, Identity::Task(1));
+            let _entered = Snapshot::enter(&home, Identity::task(1));
             NUMBER.set(1)
         };
         let token = {
             let other = Cell::new(Snapshot::default());
-            let _entered = Snapshot::enter(&other, Identity::Task(2));
+            let _entered = Snapshot::enter(&other, Identity::task(2));
             NUMBER.try_reset(token).unwrap_err()
         };
-        let _entered = Snapshot::enter(&home, Identity::Task(1));
+        let _entered = Snapshot::enter(&home, Identity::task(1));
         NUMBER.reset(token);
         assert_eq!(NUMBER.get(), Some(0));
     });
@@ -444,7 +444,7 @@ fn variables_are_usable_in_destructors_of_the_thread() {
             let context = copy_context();
             context.run(|| NUMBER.set(9)).unwrap();
             let home = Cell::new(context.snapshot());
-            drop(Snapshot::enter(&home, Identity::Unassigned));
+            drop(Snapshot::enter(&home, Identity::UNASSIGNED));
             let _ = NUMBER.with(|number| number.copied());
             assert!(NUMBER.try_reset(token).is_ok());
             self.0.send((NUMBER.get(), gone)).unwrap();

@@ -5,7 +5,6 @@
 //!
 //! This level knows neither tasks nor timers: a [`Token`] is a number that the loop chose, a deadline an `Instant`.
 
-pub(crate) mod fork;
 mod polling;
 mod virtual_time;
 

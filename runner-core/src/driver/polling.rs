@@ -37,11 +37,11 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use self::epoll::Epoll;
 
-#[cfg(unix)]
-use super::fork::ForkGuard;
 use super::{Driver, Events, Notify, Wait};
 #[cfg(unix)]
 use super::{Interest, Mode, Readiness, Token};
+#[cfg(unix)]
+use crate::fork::ForkGuard;
 
 /// The most reports that one wait takes from the system; the rest comes with the next.
 #[cfg(unix)]
@@ -337,28 +337,25 @@ impl Backend {
     }
 
     fn register(&self, source: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {
+        let portable = match self {
+            // Polling keeps no books of its own over an epoll, so there is nothing to tell it: one system call, not two.
+            #[cfg(target_os = "linux")]
+            Backend::Epoll(epoll) => return epoll.register(source, token, interest),
+            Backend::Portable(portable) => portable,
+        };
         // SAFETY: `source` is open for the length of the call, which its lifetime guarantees. Polling also asks that it
         // be deleted before it is closed. The `Async` around every source of the loop does so, and the contract of
         // `Driver::register` demands it of others; who breaks it gets stale or missing reports, as the kernel (epoll,
         // kqueue) drops closed files by itself and `poll` only reports a number as invalid. No memory is at stake.
         unsafe {
-            self.poller()
-                .add_with_mode(&source, event(token, interest), poll_mode(interest))?;
+            portable
+                .poller
+                .add_with_mode(&source, event(token, interest), poll_mode(interest))
         }
-        #[cfg(target_os = "linux")]
-        if let Backend::Epoll(epoll) = self {
-            // A half-registered source would refuse the next attempt as a double one. That the deletion fails too
-            // changes nothing about the error to report.
-            return epoll
-                .modify(source, token, interest)
-                .inspect_err(|_| drop(self.deregister(source)));
-        }
-        Ok(())
     }
 
     fn modify(&self, source: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {
         match self {
-            // Polling keeps no books of its own over an epoll, so there is nothing to tell it.
             #[cfg(target_os = "linux")]
             Backend::Epoll(epoll) => epoll.modify(source, token, interest),
             Backend::Portable(portable) => portable.poller.modify_with_mode(

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{EventLoop, LoopCore};
-use crate::driver::fork::ForkGuard;
 use crate::driver::{Driver, PollingDriver, VirtualTime};
+use crate::fork::ForkGuard;
 use crate::pool::ThreadPoolExecutor;
 use crate::task::scheduler::Scheduler;
 use crate::timers::Timers;

@@ -5,16 +5,15 @@ use std::panic::{self, Location};
 use std::time::Instant;
 
 use super::{EventLoop, LoopCore, current};
-use crate::context::Context;
 use crate::error::{JoinError, JoinErrorKind, RunError};
 use crate::large::is_large;
-use crate::task::cell::TaskOptions;
-use crate::task::{TaskRef, raw, scheduler};
+use crate::task::cell::{RunsIn, TaskOptions};
+use crate::task::{TaskRef, raw};
 
 /// Whoever runs a loop holds this; it is what "running" means.
 pub(crate) struct Running<'a> {
     event_loop: &'a EventLoop,
-    _scheduler: scheduler::Entered,
+    _scheduler: raw::EnteredScheduler,
     _current: current::Entered,
 }
 
@@ -106,7 +105,7 @@ impl EventLoop {
         prepare: impl FnOnce(&TaskRef) -> Result<(), RunError>,
         give_up: impl Fn(&TaskRef) -> bool,
     ) -> Result<F::Output, RunError> {
-        refuse_entered(options.context.as_ref())?;
+        refuse_entered(&options.context)?;
         let running = Running::begin(self)?;
         let output = raw::scoped(&self.core().scheduler, options, future, |main| {
             prepare(main)?;
@@ -184,10 +183,10 @@ impl LoopCore {
 }
 
 /// A context that is entered already would keep the main task from its first step: refused before anything happens.
-fn refuse_entered(context: Option<&Context>) -> Result<(), RunError> {
-    match context.map(Context::try_enter) {
-        None => Ok(()),
-        Some(entered) => entered.map(drop).map_err(RunError::Context),
+fn refuse_entered(context: &RunsIn) -> Result<(), RunError> {
+    match context {
+        RunsIn::Copy | RunsIn::Lent(_) => Ok(()),
+        RunsIn::Shared(context) => context.try_enter().map(drop).map_err(RunError::Context),
     }
 }
 

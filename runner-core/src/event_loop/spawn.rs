@@ -7,7 +7,7 @@ use super::current::enter;
 use super::{CancelHandle, EventLoop, LoopHandle, running_loop};
 use crate::context::Context;
 use crate::large::is_large;
-use crate::task::cell::TaskOptions;
+use crate::task::cell::{RunsIn, TaskOptions};
 use crate::task::inquiry::Activity;
 use crate::task::{Task, TaskRef};
 
@@ -125,7 +125,7 @@ impl TaskBuilder {
 
     /// Runs the task in this context itself, not in a copy of the current one.
     pub fn context(mut self, context: Context) -> TaskBuilder {
-        self.options.context = Some(context);
+        self.options.context = RunsIn::Shared(context);
         self
     }
 

@@ -133,6 +133,7 @@ impl LoopCore {
         Ok(())
     }
 
+    #[inline(always)]
     fn run_entry(&self, entry: Ready) {
         match entry {
             Ready::Task(runnable) => {
@@ -143,12 +144,13 @@ impl LoopCore {
     }
 
     /// Runs a callback in its context; a panic goes to the exception handler, in the same context, and the loop goes on.
+    #[inline(never)]
     fn run_callback(&self, handle: &Handle) {
         let Some((callback, snapshot)) = handle.take() else {
             return;
         };
         let snapshot = Cell::new(snapshot);
-        let _entered = Snapshot::enter(&snapshot, Identity::Unassigned);
+        let _entered = Snapshot::enter(&snapshot, Identity::UNASSIGNED);
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(callback)) {
             let context = ExceptionContext::new("Exception in callback").with_panic(payload);
             self.scheduler

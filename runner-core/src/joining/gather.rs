@@ -178,7 +178,7 @@ impl<T> Gathering<T> {
     fn answer(&self) {
         for member in &self.members {
             if let Member::Waiting(task) = member {
-                answer(|| WaitsOn::task_end(task.task_ref()));
+                answer(|| WaitsOn::task_end(task.task_ref().cell()));
             }
         }
     }

@@ -76,7 +76,7 @@ impl<T> Future for Shield<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx, || WaitsOn::task_end(self.task.task_ref())) {
+        if must_look_away(cx, || WaitsOn::task_end(self.task.task_ref().cell())) {
             return Poll::Pending;
         }
         self.task.poll_output(cx)

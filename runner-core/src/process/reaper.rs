@@ -27,8 +27,8 @@ use std::thread;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
-use crate::driver::fork::ForkGuard;
 use crate::event_loop::LoopHandle;
+use crate::fork::ForkGuard;
 use crate::signals::{Subscription, subscribe};
 
 /// How often children are looked at for which there is neither a pidfd nor a signal.

@@ -387,7 +387,7 @@ fn begin_owned(
     start: impl FnOnce(Word) -> Word,
 ) -> Result<Armed, NotArmed> {
     // Before the thread is started, which is for ever: most programs with handlers of their own never need it.
-    if !wanted.iter().any(|&signal| signals::is_free(signal)) {
+    if !signals::has_router() && !wanted.iter().any(|&signal| signals::is_free(signal)) {
         return Err(NotArmed::NotFree);
     }
     let router = signals::router(note, new_watch).map_err(NotArmed::NoThread)?;

@@ -31,13 +31,13 @@ use self::closing::Closing;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
 use self::program::Program;
-use crate::context::{Context, copy_context};
+use crate::context::{Context, Lent, Snapshot};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
-use crate::task::cell::TaskOptions;
+use crate::task::cell::{RunsIn, TaskOptions};
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
 ///
@@ -183,7 +183,7 @@ enum State {
 struct Live {
     event_loop: EventLoop,
     /// Shared by all runs: what one sets, the next one sees.
-    context: Context,
+    context: Rc<Lent>,
     /// The runner made the loop the thread's current one, and so takes that back.
     is_current: bool,
     /// What the code that runs here can reach of the runner.
@@ -290,7 +290,10 @@ impl Runner {
         }
         let live = self.initialize()?;
         let program = &*live.program;
-        let context = Some(context.unwrap_or(live.context));
+        let context = match context {
+            None => RunsIn::Lent(live.context),
+            Some(context) => RunsIn::Shared(context),
+        };
         let _underway = program.begin();
         let ladder = Ladder::new(&live.event_loop, &self.presses);
         let running = RunningMain::begin(&live.event_loop, &live.program, &self.options);
@@ -354,7 +357,7 @@ impl Runner {
             set_event_loop(event_loop.clone());
         }
         let live = Live {
-            context: copy_context(),
+            context: Rc::new(Lent::new(Snapshot::current())),
             is_current,
             program: Program::enter(&event_loop),
             event_loop,

@@ -23,7 +23,7 @@ use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
 use crate::io;
 use crate::process::{self, LeftChild};
-use crate::task::cell::TaskOptions;
+use crate::task::cell::{RunsIn, TaskOptions};
 use crate::task::{Task, TaskRef};
 
 /// How long the default executor is waited for; CPython's constant since 3.12.
@@ -285,7 +285,7 @@ impl Shutdown<'_> {
         } = hook;
         let options = TaskOptions {
             name: Some("at_exit".to_owned()),
-            context: Some(context),
+            context: RunsIn::Shared(context),
             ..TaskOptions::at(location)
         };
         let outcome = self.run_task(options, future);

@@ -12,13 +12,13 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
+use std::task::{RawWakerVTable, Waker};
 
 use super::inquiry::is_asking;
 use super::scheduler::Mail;
 use super::watch::Watch;
-use crate::context::{Context, Snapshot};
-use crate::error::{CancelReason, CancelledError, Hold, Origin, Subject};
+use crate::context::{Context, EnterGuard, Lent, Snapshot};
+use crate::error::{CancelReason, CancelledError, ContextError, Hold, Origin, Subject};
 use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
@@ -35,11 +35,9 @@ pub(crate) struct TaskCell {
     /// The line that spawned the task.
     location: &'static Location<'static>,
     /// The bits below.
-    flags: Cell<u8>,
+    flags: Cell<u16>,
     /// Who asked for the latest cancellation.
     reason: Cell<CancelReason>,
-    /// A leaf future has left its event alone, because a request was pending: it is to be polled again if it outlives that.
-    looked_away: Cell<bool>,
     /// asyncio's `cancelling()`: requests made less requests withdrawn.
     requests: Cell<u32>,
     /// The task's key in the registry.
@@ -48,27 +46,35 @@ pub(crate) struct TaskCell {
     pub(super) context: Cell<Snapshot>,
     /// What few tasks have.
     extra: Cell<Option<Box<Extra>>>,
-    /// The task's own waker, not counted: see `raw.rs`.
-    pub(super) waker: Cell<super::raw::OwnWaker>,
+    /// What the task's own waker is made of, beside the address: see `raw.rs`.
+    pub(super) waker_vtable: Cell<&'static RawWakerVTable>,
+    /// The cell's place in the task's allocation, in bytes.
+    pub(super) waker_offset: Cell<u8>,
 }
 
 /// Polled at least once.
-const STARTED: u8 = 1;
+const STARTED: u16 = 1;
 /// A request that nobody has taken yet.
-const PENDING: u8 = 1 << 1;
+const PENDING: u16 = 1 << 1;
 /// The future is gone, the outcome is known.
-const DONE: u8 = 1 << 2;
+const DONE: u16 = 1 << 2;
 /// Done by cancellation.
-const CANCELLED: u8 = 1 << 3;
+const CANCELLED: u16 = 1 << 3;
 /// The loop is closing: the next poll drops the future whatever it says.
-const KILLED: u8 = 1 << 4;
+const KILLED: u16 = 1 << 4;
 /// The loop's own work: the shutdown waits for it, but does not cancel it.
-const BACKGROUND: u8 = 1 << 5;
+const BACKGROUND: u16 = 1 << 5;
 /// Ended by a panic, or (before it is done: about to end) by an error that its owner has taken.
-const FAILED: u8 = 1 << 6;
+const FAILED: u16 = 1 << 6;
 /// The pending request was taken before and handed back together with an error: if there is no further await, the error
 /// stands, and the request is forgotten.
-const AFTERWARDS: u8 = 1 << 7;
+const AFTERWARDS: u16 = 1 << 7;
+/// A leaf future has left its event alone, because a request was pending: it is to be polled again if it outlives that.
+const LOOKED_AWAY: u16 = 1 << 8;
+/// The builder was given a context, which is among what few tasks have.
+const SHARED_CONTEXT: u16 = 1 << 9;
+/// The context is lent, and given back by whoever runs the task.
+const LENT_CONTEXT: u16 = 1 << 10;
 
 /// What few tasks have, so that all the others pay one word for it.
 #[derive(Default)]
@@ -83,6 +89,8 @@ struct Extra {
     hold: Option<Arc<Hold>>,
     /// Given to the builder: shared with others, entered for each poll.
     shared_context: Option<Context>,
+    /// While the task is polled.
+    entered: Option<EnterGuard>,
     /// Called in this order when the task is done.
     done_callbacks: Vec<Handle>,
     /// Told when the task is done, each with the key it asked for.
@@ -126,10 +134,25 @@ pub(super) struct Bequest {
 
 impl TaskCell {
     pub(super) fn new(inbox: &'static Inbox<Mail>, options: TaskOptions) -> TaskCell {
-        let extra = (options.name.is_some() || options.context.is_some()).then(|| {
+        let mut flags = 0;
+        if options.background {
+            flags |= BACKGROUND;
+        }
+        let (context, shared_context) = match options.context {
+            RunsIn::Copy => (Snapshot::current(), None),
+            RunsIn::Lent(lent) => {
+                flags |= LENT_CONTEXT;
+                (lent.snapshot.take(), None)
+            }
+            RunsIn::Shared(context) => {
+                flags |= SHARED_CONTEXT;
+                (Snapshot::default(), Some(context))
+            }
+        };
+        let extra = (options.name.is_some() || shared_context.is_some()).then(|| {
             Box::new(Extra {
                 name: options.name,
-                shared_context: options.context,
+                shared_context,
                 ..Extra::default()
             })
         });
@@ -137,30 +160,26 @@ impl TaskCell {
             inbox,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             location: options.location,
-            flags: Cell::new(if options.background { BACKGROUND } else { 0 }),
+            flags: Cell::new(flags),
             reason: Cell::new(CancelReason::User),
-            looked_away: Cell::new(false),
             requests: Cell::new(0),
             slot: Cell::new(u32::MAX),
-            context: Cell::new(if extra_has_context(&extra) {
-                Snapshot::default()
-            } else {
-                Snapshot::current()
-            }),
+            context: Cell::new(context),
             extra: Cell::new(extra),
-            waker: Cell::new(super::raw::OwnWaker::unset()),
+            waker_vtable: Cell::new(Waker::noop().vtable()),
+            waker_offset: Cell::new(0),
         }
     }
 
-    fn has(&self, flag: u8) -> bool {
+    fn has(&self, flag: u16) -> bool {
         self.flags.get() & flag != 0
     }
 
-    fn set(&self, flag: u8) {
+    fn set(&self, flag: u16) {
         self.flags.set(self.flags.get() | flag);
     }
 
-    fn clear(&self, flag: u8) {
+    fn clear(&self, flag: u16) {
         self.flags.set(self.flags.get() & !flag);
     }
 
@@ -214,9 +233,27 @@ impl TaskCell {
         }
     }
 
-    pub(super) fn shared_context(&self) -> Option<Context> {
-        self.peek_extra(|extra| extra.shared_context.clone())
-            .flatten()
+    /// It runs neither in a copy of its spawner's context nor in a context of its own.
+    pub(super) fn has_foreign_context(&self) -> bool {
+        self.has(SHARED_CONTEXT | LENT_CONTEXT)
+    }
+
+    pub(super) fn has_lent_context(&self) -> bool {
+        self.has(LENT_CONTEXT)
+    }
+
+    #[cold]
+    pub(super) fn enter_shared_context(&self) -> Result<(), ContextError> {
+        let context = self.peek_extra(|extra| extra.shared_context.clone());
+        let entered = context.flatten().map(|context| context.try_enter());
+        let entered = entered.transpose()?;
+        self.with_extra(|extra| extra.entered = entered);
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn leave_shared_context(&self) {
+        drop(self.peek_extra(|extra| extra.entered.take()));
     }
 
     // ----- life -----
@@ -278,6 +315,10 @@ impl TaskCell {
         self.has(BACKGROUND)
     }
 
+    pub(super) fn is_asked_to_end(&self) -> bool {
+        self.has(KILLED | PENDING)
+    }
+
     pub(super) fn is_killed(&self) -> bool {
         self.has(KILLED)
     }
@@ -298,7 +339,9 @@ impl TaskCell {
             End::Cancelled => DONE | CANCELLED,
             End::Failed => DONE | FAILED,
         });
-        drop(self.context.take());
+        if !self.has_lent_context() {
+            drop(self.context.take());
+        }
         let taken = self.peek_extra(|extra| {
             let bequest = Bequest {
                 callbacks: mem::take(&mut extra.done_callbacks),
@@ -429,7 +472,7 @@ impl TaskCell {
             return None;
         }
         self.clear(PENDING | AFTERWARDS);
-        if self.looked_away.replace(false) {
+        if self.has(LOOKED_AWAY) {
             self.wake_who_looked_away();
         }
         let reason = self.reason.get();
@@ -441,7 +484,7 @@ impl TaskCell {
 
     /// Notes that a leaf future was polled with this waker and left its event alone, because of the pending request.
     pub(super) fn note_looking_away(&self, waker: &Waker) {
-        self.looked_away.set(true);
+        self.set(LOOKED_AWAY);
         if !self.is_woken_by(waker) {
             self.with_extra(|extra| extra.looked_away.push(waker.clone()));
         }
@@ -449,6 +492,7 @@ impl TaskCell {
 
     #[cold]
     fn wake_who_looked_away(&self) {
+        self.clear(LOOKED_AWAY);
         let wakers = self.peek_extra(|extra| mem::take(&mut extra.looked_away));
         wakers.into_iter().flatten().for_each(Waker::wake);
         self.wake();
@@ -521,17 +565,23 @@ impl TaskCell {
     }
 }
 
-fn extra_has_context(extra: &Option<Box<Extra>>) -> bool {
-    extra
-        .as_ref()
-        .is_some_and(|extra| extra.shared_context.is_some())
+/// Which context a task runs in.
+#[derive(Clone, Default)]
+pub(crate) enum RunsIn {
+    /// A copy of the one it is spawned in.
+    #[default]
+    Copy,
+    /// One that others may hold as well, and enter while the task waits.
+    Shared(Context),
+    /// One that is lent until the task ends.
+    Lent(Rc<Lent>),
 }
 
 /// What a task is spawned with.
 pub(crate) struct TaskOptions {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<String>,
-    pub(crate) context: Option<Context>,
+    pub(crate) context: RunsIn,
     /// The loop's own work, which the shutdown does not cancel.
     pub(crate) background: bool,
 }
@@ -541,7 +591,7 @@ impl TaskOptions {
         TaskOptions {
             location,
             name: None,
-            context: None,
+            context: RunsIn::Copy,
             background: false,
         }
     }
@@ -551,11 +601,11 @@ impl TaskOptions {
 mod tests {
     use super::*;
 
-    /// `async-task`'s header is four words, the future's wrapper two more, and the registry has one per task.
+    /// `async-task`'s header is four words, the future's wrapper one, the registry has two per task, and the allocator one.
     #[test]
     fn a_task_costs_at_most_128_bytes_beside_its_future() {
         assert!(
-            size_of::<TaskCell>() + (4 + 2 + 1) * 8 <= 128,
+            size_of::<TaskCell>() + (4 + 1 + 2 + 1) * 8 <= 128,
             "{}",
             size_of::<TaskCell>()
         );

@@ -9,6 +9,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::TaskRef;
+use super::cell::TaskCell;
 use super::raw::Runnable;
 use super::scheduler::Scheduler;
 use crate::exception::TaskInfo;
@@ -28,7 +29,7 @@ impl WaitsOn {
         }
     }
 
-    pub(crate) fn task_end(task: &TaskRef) -> WaitsOn {
+    pub(crate) fn task_end(task: &TaskCell) -> WaitsOn {
         let task = task.info();
         WaitsOn {
             text: format!("task '{}'", task.name()),

@@ -11,6 +11,7 @@ pub(crate) mod scheduler;
 pub(crate) mod stand;
 pub(crate) mod watch;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -57,10 +58,12 @@ use crate::inbox::Inbox;
 /// assert_eq!(seven.unwrap(), 7);
 /// ```
 pub struct Task<T> {
-    /// Gone once the output was received.
+    /// Taken out by the destructor.
     join: Option<Joinable<T>>,
-    /// The same task without its output's type; stays after the output was received.
-    task: TaskRef,
+    /// The output was received.
+    received: bool,
+    /// The same task without its output's type, as soon as somebody asks for it: it costs a count.
+    reference: OnceCell<TaskRef>,
     /// What few handles need: a request that was passed on, or a sub-executor around.
     passing: Option<Box<Passing>>,
 }
@@ -118,6 +121,7 @@ pub(crate) fn is_cancel_pending() -> bool {
 /// The same for a leaf future, which then returns `Pending` without looking at its event, so that nothing is consumed that
 /// the cancelled code would then lose. If the request goes to somebody beside it, the leaf is polled again: its event may
 /// have woken it already, and would not do so twice. If the task is only being asked, it says what the event is.
+#[inline]
 pub(crate) fn must_look_away(cx: &mut Cx<'_>, what: impl FnOnce() -> WaitsOn) -> bool {
     with_current(|current| {
         let Some(task) = current.filter(|task| task.is_cancel_pending()) else {
@@ -139,33 +143,41 @@ impl<T> Task<T> {
     }
 
     fn from_joinable(join: Joinable<T>) -> Task<T> {
-        let task = join.metadata().to_ref();
         Task {
             join: Some(join),
-            task,
+            received: false,
+            reference: OnceCell::new(),
             passing: None,
+        }
+    }
+
+    fn cell(&self) -> &TaskCell {
+        match &self.join {
+            Some(join) => join.metadata(),
+            None => unreachable!("only the destructor takes the handle away"),
         }
     }
 
     /// Returns a reference that does not know the output, and can be cloned.
     pub fn task_ref(&self) -> TaskRef {
-        self.task.clone()
+        self.cell().to_ref()
     }
 
     /// Waits for the output, and does not pass requests on.
     pub(crate) fn poll_output(&mut self, cx: &mut Cx<'_>) -> Poll<Result<T, JoinError>> {
-        let Some(join) = &mut self.join else {
-            panic!("`Task` was polled after it had given its output; await a task only once");
+        let join = match &mut self.join {
+            Some(join) if !self.received => join,
+            _ => panic!("`Task` was polled after it had given its output; await a task only once"),
         };
         let output = std::task::ready!(Pin::new(join).poll(cx));
-        self.join = None;
-        Poll::Ready(raw::received(output, self.task.cell()))
+        self.received = true;
+        Poll::Ready(raw::received(output, self.cell()))
     }
 }
 
 /// The calls that a handle and a reference have in common, written once.
 macro_rules! task_methods {
-    (impl [$($generics:tt)*] $type:ty, |$this:ident| $task:expr) => {
+    (impl [$($generics:tt)*] $type:ty) => {
         impl<$($generics)*> $type {
             /// Asks the task to stop; returns `false` if it is done already.
             ///
@@ -177,67 +189,57 @@ macro_rules! task_methods {
             ///
             /// Code without a catch scope is unwound by dropping, where Python throws an exception into it.
             pub fn cancel(&self) -> bool {
-                let $this = self;
-                $task.cancel_for(CancelReason::User, None)
+                self.cell().cancel_for(CancelReason::User, None)
             }
 
             /// The same, with a text for the one who receives the cancellation. The last text wins.
             #[doc(alias = "msg")]
             pub fn cancel_with(&self, message: impl Into<String>) -> bool {
-                let $this = self;
-                $task.cancel_for(CancelReason::User, Some(message.into().into()))
+                self.cell().cancel_for(CancelReason::User, Some(message.into().into()))
             }
 
             /// Returns how many requests were made and not withdrawn.
             pub fn cancelling(&self) -> u32 {
-                let $this = self;
-                $task.cell().cancelling()
+                self.cell().cancelling()
             }
 
             /// Withdraws one request and returns how many are left. Withdrawing the last one also withdraws its
             /// delivery, if that is still to come.
             pub fn uncancel(&self) -> u32 {
-                let $this = self;
-                $task.cell().uncancel()
+                self.cell().uncancel()
             }
 
             /// Returns `true` if the task has returned, panicked or was cancelled.
             #[doc(alias = "done")]
             pub fn is_finished(&self) -> bool {
-                let $this = self;
-                $task.cell().is_done()
+                self.cell().is_done()
             }
 
             /// Returns `true` if the task ended cancelled.
             #[doc(alias = "cancelled")]
             pub fn is_cancelled(&self) -> bool {
-                let $this = self;
-                $task.cell().is_cancelled()
+                self.cell().is_cancelled()
             }
 
             /// Returns the task's name: `Task-N` unless it was given one.
             #[doc(alias = "get_name")]
             pub fn name(&self) -> String {
-                let $this = self;
-                $task.cell().name()
+                self.cell().name()
             }
 
             /// Gives the task a name, for reports.
             pub fn set_name(&self, name: impl Into<String>) {
-                let $this = self;
-                $task.cell().set_name(name.into());
+                self.cell().set_name(name.into());
             }
 
             /// Returns the task's number, unique in the process and in the order of spawning.
             pub fn id(&self) -> u64 {
-                let $this = self;
-                $task.cell().id()
+                self.cell().id()
             }
 
             /// Returns the line of the program that spawned the task.
             pub fn spawn_location(&self) -> &'static Location<'static> {
-                let $this = self;
-                $task.cell().location()
+                self.cell().location()
             }
 
             /// Has the loop call `callback` soon after the task is done; at once, if it is done already.
@@ -245,20 +247,19 @@ macro_rules! task_methods {
             /// Callbacks are called in the order in which they were added, each in the context of whoever added it.
             #[track_caller]
             pub fn add_done_callback(&self, callback: impl FnOnce(&TaskRef) + 'static) {
-                let $this = self;
-                $task.attach_done_callback(Box::new(callback), Location::caller());
+                self.cell().attach_done_callback(Box::new(callback), Location::caller());
             }
         }
     };
 }
 
-task_methods!(impl [T] Task<T>, |this| this.task);
-task_methods!(impl [] TaskRef, |this| this);
+task_methods!(impl [T] Task<T>);
+task_methods!(impl [] TaskRef);
 
 /// What is common to tasks of any output.
 impl<T> AsRef<TaskRef> for Task<T> {
     fn as_ref(&self) -> &TaskRef {
-        &self.task
+        self.reference.get_or_init(|| self.task_ref())
     }
 }
 
@@ -271,11 +272,7 @@ impl AsRef<TaskRef> for TaskRef {
 impl TaskRef {
     /// Requests a cancellation for `reason`, and wakes whoever can take it.
     pub(crate) fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
-        let accepted = self.cell().request_cancel(reason, message);
-        if accepted {
-            self.cell().wake_to_cancel();
-        }
-        accepted
+        self.cell().cancel_for(reason, message)
     }
 
     /// Ends the task at its next turn, whatever it does.
@@ -291,15 +288,26 @@ impl TaskRef {
     pub(crate) fn inbox(&self) -> &'static Inbox<Mail> {
         self.cell().inbox
     }
+}
+
+impl TaskCell {
+    /// Requests a cancellation for `reason`, and wakes whoever can take it.
+    fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
+        let accepted = self.request_cancel(reason, message);
+        if accepted {
+            self.wake_to_cancel();
+        }
+        accepted
+    }
 
     fn attach_done_callback(
         &self,
         callback: Box<dyn FnOnce(&TaskRef)>,
         location: &'static Location<'static>,
     ) {
-        let task = self.clone();
+        let task = self.to_ref();
         let handle = Handle::new(Box::new(move || callback(&task)), location);
-        let Some(handle) = self.cell().add_done_callback(handle) else {
+        let Some(handle) = self.add_done_callback(handle) else {
             return;
         };
         match Scheduler::current() {
@@ -312,9 +320,7 @@ impl TaskRef {
             }
         }
     }
-}
 
-impl TaskCell {
     /// Wakes the waiting scopes and the task itself, so that whoever is innermost is polled.
     pub(crate) fn wake_to_cancel(&self) {
         self.ask_stands().into_iter().for_each(Waker::wake);
@@ -345,7 +351,7 @@ impl<T> Future for Task<T> {
         let is_requested = this.look_at_awaiter();
         if let Some(passing) = &mut this.passing {
             if is_requested && passing.raised.is_some() {
-                must_look_away(cx, || WaitsOn::task_end(&this.task));
+                must_look_away(cx, || WaitsOn::task_end(this.cell()));
                 return Poll::Pending;
             }
             if let Some((_, error)) = passing.raised.take() {
@@ -353,12 +359,12 @@ impl<T> Future for Task<T> {
             }
         }
         if is_requested {
-            if this.task.is_finished() {
+            if this.is_finished() {
                 // The output stays where it is, for whoever awaits after the cancellation was delivered.
-                must_look_away(cx, || WaitsOn::task_end(&this.task));
+                must_look_away(cx, || WaitsOn::task_end(this.cell()));
                 return Poll::Pending;
             }
-            if answer(|| WaitsOn::task_end(&this.task)) {
+            if answer(|| WaitsOn::task_end(this.cell())) {
                 return Poll::Pending;
             }
             this.forward_cancel();
@@ -378,7 +384,7 @@ impl<T> Task<T> {
     /// Returns `true` if a request is pending in the awaiting task, which must not be this one.
     #[track_caller]
     fn look_at_awaiter(&self) -> bool {
-        let id = self.task.id();
+        let id = self.id();
         let (awaits_itself, is_requested) = with_current(|current| {
             current.map_or((false, false), |current| {
                 (current.id() == id, current.is_cancel_pending())
@@ -387,7 +393,7 @@ impl<T> Task<T> {
         assert!(
             !awaits_itself,
             "Task cannot await on itself: '{}'; await it from another task",
-            self.task.name()
+            self.name()
         );
         is_requested
     }
@@ -397,7 +403,7 @@ impl<T> Task<T> {
     fn forward_cancel(&mut self) {
         if let Some(request) = with_current(|current| current.and_then(TaskCell::take_cancel)) {
             let message = request.message().map(Arc::from);
-            self.task.cancel_for(CancelReason::Parent, message);
+            self.cell().cancel_for(CancelReason::Parent, message);
             self.passing.get_or_insert_default().forwarded = Some(request);
         }
     }
@@ -444,7 +450,7 @@ impl<T> Drop for Task<T> {
 
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.task.fmt(f)
+        self.cell().to_ref().fmt(f)
     }
 }
 

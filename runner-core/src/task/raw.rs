@@ -18,15 +18,15 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
-use std::task::{Context as Cx, Poll, RawWakerVTable, Waker};
+use std::task::{Context as Cx, Poll, Waker};
 
 use slab::Slab;
 
 use super::TaskRef;
-use super::cell::{Bequest, End, TaskCell, TaskOptions};
+use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
 use super::inquiry::is_asking;
-use super::scheduler::{Mail, Ready, Scheduler, push_local};
-use crate::context::{Context, EnterGuard, Entered, Identity, Snapshot};
+use super::scheduler::{Mail, Ready, Scheduler};
+use crate::context::{Entered, Identity, Lent, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
 use crate::inbox::Inbox;
@@ -60,50 +60,103 @@ impl Parcel {
 fn schedule(runnable: Runnable) {
     let inbox = runnable.metadata().inbox;
     if let Err(runnable) = push_local(runnable, inbox) {
-        inbox.push_unchecked(Mail::Task(Parcel(runnable)));
+        send(runnable, inbox);
+    }
+}
+
+#[cold]
+fn send(runnable: Runnable, inbox: &'static Inbox<Mail>) {
+    inbox.push_unchecked(Mail::Task(Parcel(runnable)));
+}
+
+// ----- the scheduler of this thread -----
+
+thread_local! {
+    /// The scheduler whose tasks run on this thread now; null outside. A pointer, because it is looked at at each wake-up.
+    static LOCAL: Cell<*const Scheduler> = const { Cell::new(ptr::null()) };
+}
+
+/// While it lives, its scheduler is the thread's.
+pub(crate) struct EnteredScheduler {
+    /// Keeps what `LOCAL` points to alive.
+    _scheduler: Rc<Scheduler>,
+    previous: *const Scheduler,
+}
+
+impl Drop for EnteredScheduler {
+    fn drop(&mut self) {
+        LOCAL.set(self.previous);
+    }
+}
+
+impl Scheduler {
+    /// Makes this the thread's scheduler until the guard is dropped. Guards must be dropped in reverse order.
+    pub(crate) fn enter(self: &Rc<Self>) -> EnteredScheduler {
+        EnteredScheduler {
+            _scheduler: self.clone(),
+            previous: LOCAL.replace(Rc::as_ptr(self)),
+        }
+    }
+
+    /// Returns the scheduler of the loop that runs on this thread.
+    pub(crate) fn current() -> Option<Rc<Scheduler>> {
+        let local = LOCAL.get();
+        if local.is_null() {
+            return None;
+        }
+        // SAFETY: the pointer comes from the `Rc` in an `EnteredScheduler` further up on this thread's stack, which sets it
+        // and whose destructor takes it back, also while unwinding; the count is made one more for what is returned.
+        unsafe {
+            Rc::increment_strong_count(local);
+            Some(Rc::from_raw(local))
+        }
+    }
+}
+
+/// Gives `call` the scheduler of a task that is being polled or dropped, which happens only on the thread and inside of the
+/// loop that it belongs to.
+fn local_scheduler<R>(cell: &TaskCell, call: impl FnOnce(&Scheduler) -> R) -> R {
+    // SAFETY: see `Scheduler::current`; nobody leaves the scheduler before `call` returns.
+    match unsafe { LOCAL.get().as_ref() } {
+        Some(scheduler) if ptr::eq(scheduler.inbox, cell.inbox) => call(scheduler),
+        _ => panic!("a task was run or dropped outside of its loop (a bug of this crate)"),
+    }
+}
+
+/// Puts `runnable` into the queue of the loop on this thread, or gives it back if it belongs to another loop.
+#[inline(always)]
+fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Runnable> {
+    // SAFETY: see `Scheduler::current`.
+    match unsafe { LOCAL.get().as_ref() } {
+        Some(scheduler) if ptr::eq(scheduler.inbox, inbox) => {
+            scheduler.push(Ready::Task(runnable));
+            Ok(())
+        }
+        _ => Err(runnable),
     }
 }
 
 // ----- the cell's own waker, and references to tasks -----
 
-/// The parts of the task's waker. From `admit` to `leave_scheduler` they stand for one counted reference, the
-/// scheduler's: without it `async-task` would free a task, future undropped, that nobody holds and nobody can wake.
-#[derive(Clone, Copy)]
-pub(crate) struct OwnWaker {
-    data: *const (),
-    vtable: Option<&'static RawWakerVTable>,
-}
-
-impl OwnWaker {
-    pub(super) fn unset() -> OwnWaker {
-        OwnWaker {
-            data: ptr::null(),
-            vtable: None,
-        }
-    }
-
-    fn of(waker: &Waker) -> OwnWaker {
-        OwnWaker {
-            data: waker.data(),
-            vtable: Some(waker.vtable()),
-        }
-    }
-}
-
 impl TaskCell {
     /// The task's waker, borrowed.
     fn own_waker(&self) -> ManuallyDrop<Waker> {
-        let OwnWaker { data, vtable } = self.waker.get();
-        let vtable = vtable
-            .expect("a task's waker is set before anybody sees the task (a bug of this crate)");
-        // SAFETY: the parts come from a waker of this very task (`admit` sets them), whose data pointer is its allocation.
-        // `self` lies in that allocation, so it is alive; `ManuallyDrop` keeps the count as it was.
-        ManuallyDrop::new(unsafe { Waker::new(data, vtable) })
+        let offset = usize::from(self.waker_offset.get());
+        let data = ptr::with_exposed_provenance(ptr::from_ref(self).addr() - offset);
+        // SAFETY: `keep_alive`, which is called before anybody sees the task, has taken these parts from a waker of this
+        // very task, and exposed its data pointer: the allocation that `self` lies in, which is therefore alive.
+        // `ManuallyDrop` keeps the count as it was.
+        ManuallyDrop::new(unsafe { Waker::new(data, self.waker_vtable.get()) })
     }
 
-    /// Makes the scheduler's own reference to the task.
+    /// Makes the scheduler's own reference to the task: without it `async-task` would free a task, future undropped, that
+    /// nobody holds and nobody can wake.
     fn keep_alive(&self, waker: Waker) {
-        self.waker.set(OwnWaker::of(&ManuallyDrop::new(waker)));
+        let waker = ManuallyDrop::new(waker);
+        let offset = ptr::from_ref(self).addr() - waker.data().expose_provenance();
+        let offset = u8::try_from(offset).expect("async-task's header has five words at most");
+        self.waker_offset.set(offset);
+        self.waker_vtable.set(waker.vtable());
     }
 
     /// Gives the scheduler's own reference up.
@@ -223,51 +276,65 @@ pub(crate) fn spend_budget(cx: &mut Cx<'_>) -> Poll<()> {
 
 /// While it lives, its task is the current one, and its context the thread's.
 struct Polling<'a> {
-    /// The current task before, non-null where a loop is closed inside of another one's task.
-    previous: *const TaskCell,
-    /// Left when this is dropped.
-    _context: TaskContext<'a>,
-}
-
-/// The context that a task runs in.
-enum TaskContext<'a> {
-    /// The task's own.
-    Own { _entered: Entered<'a> },
-    /// One that was given to the builder, shared with others.
-    Shared { _entered: EnterGuard },
-}
-
-impl TaskContext<'_> {
-    #[cold]
-    fn enter_shared(context: &Context) -> Result<Self, ContextError> {
-        Ok(TaskContext::Shared {
-            _entered: context.try_enter()?,
-        })
-    }
+    /// The task's own context.
+    _context: Entered<'a>,
+    _current: CurrentTask,
 }
 
 impl<'a> Polling<'a> {
-    /// Inlined, so that the guards are made where they stay: moving what was written a moment ago stalls the processor,
-    /// for 8 ns of a poll's 70.
+    /// Inlined, and nothing fallible, so that the guards are made where they stay: moving what was written a moment ago
+    /// stalls the processor, for 8 ns of a poll's 70.
     #[inline(always)]
-    fn begin(cell: &'a TaskCell) -> Result<Polling<'a>, ContextError> {
-        let context = match cell.shared_context() {
-            None => TaskContext::Own {
-                _entered: Snapshot::enter(&cell.context, Identity::Task(cell.id())),
-            },
-            Some(context) => TaskContext::enter_shared(&context)?,
-        };
+    fn begin(cell: &'a TaskCell) -> Polling<'a> {
+        let context = Snapshot::enter(&cell.context, Identity::task(cell.id()));
         BUDGET_LEFT.set(BUDGET);
-        Ok(Polling {
-            previous: CURRENT.replace(ptr::from_ref(cell)),
+        Polling {
             _context: context,
-        })
+            _current: CurrentTask {
+                previous: CURRENT.replace(ptr::from_ref(cell)),
+            },
+        }
     }
 }
 
-impl Drop for Polling<'_> {
+/// While it lives, a task is the current one.
+struct CurrentTask {
+    /// The current task before, non-null where a loop is closed inside of another one's task.
+    previous: *const TaskCell,
+}
+
+impl Drop for CurrentTask {
+    #[inline(always)]
     fn drop(&mut self) {
         CURRENT.set(self.previous);
+    }
+}
+
+/// While it lives, the context that was given to the builder lies on top of the task's own, which is empty then. The guard
+/// itself is with what few tasks have: moving it would stall the others, too.
+struct InSharedContext<'a>(Option<&'a TaskCell>);
+
+impl<'a> InSharedContext<'a> {
+    #[inline(always)]
+    fn enter(cell: &'a TaskCell) -> Result<InSharedContext<'a>, ContextError> {
+        if !cell.has_foreign_context() {
+            return Ok(InSharedContext(None));
+        }
+        if cell.has_lent_context() {
+            local_scheduler(cell, |scheduler| scheduler.name_lent_context());
+            return Ok(InSharedContext(None));
+        }
+        cell.enter_shared_context()?;
+        Ok(InSharedContext(Some(cell)))
+    }
+}
+
+impl Drop for InSharedContext<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(cell) = self.0 {
+            cell.leave_shared_context();
+        }
     }
 }
 
@@ -337,16 +404,15 @@ struct Unseen {
 
 impl Failure {
     #[cold]
-    fn panic(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) -> Failure {
-        let is_reported = scheduler
-            .exceptions
-            .report_shutdown_panic(&*payload, || cell.info());
+    fn panic(payload: Box<dyn Any + Send>, cell: &TaskCell) -> Failure {
+        let exceptions = local_scheduler(cell, |scheduler| scheduler.exceptions.clone());
+        let is_reported = exceptions.report_shutdown_panic(&*payload, || cell.info());
         Failure::Panic(UnseenPanic(Some(Box::new(Unseen {
             payload,
             is_reported,
             task: cell.info(),
             context: Snapshot::current(),
-            exceptions: scheduler.exceptions.clone(),
+            exceptions,
         }))))
     }
 
@@ -372,7 +438,7 @@ impl Drop for UnseenPanic {
     fn drop(&mut self) {
         if let Some(unseen) = self.0.take() {
             let context = Cell::new(unseen.context);
-            let _entered = Snapshot::enter(&context, Identity::Task(unseen.task.id()));
+            let _entered = Snapshot::enter(&context, Identity::task(unseen.task.id()));
             if unseen.is_reported {
                 drop_quietly(unseen.payload);
             } else {
@@ -388,8 +454,6 @@ impl Drop for UnseenPanic {
 struct TaskFuture<F> {
     /// The metadata of the same allocation.
     cell: NonNull<TaskCell>,
-    /// The loop's thread's part; the cell has only what other threads may see.
-    scheduler: Rc<Scheduler>,
     /// Dropped by `finish`, exactly when the cell becomes done.
     future: ManuallyDrop<F>,
 }
@@ -411,14 +475,14 @@ impl<F> TaskFuture<F> {
         let dropped =
             panic::catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(future) }));
         if let Err(payload) = dropped {
-            report_destructor(payload, cell, &self.scheduler);
+            report_destructor(payload, cell);
         }
-        leave_scheduler(cell, &self.scheduler, end);
+        local_scheduler(cell, |scheduler| leave_scheduler(cell, scheduler, end));
     }
 }
 
 /// The part of the end that does not depend on the future's type.
-fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, end: End) {
+fn leave_scheduler(cell: &TaskCell, scheduler: &Scheduler, end: End) {
     scheduler.registry.remove(cell);
     // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
     cell.let_go();
@@ -436,17 +500,17 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Rc<Scheduler>, end: End) {
 }
 
 #[cold]
-fn report_destructor(payload: Box<dyn Any + Send>, cell: &TaskCell, scheduler: &Scheduler) {
+fn report_destructor(payload: Box<dyn Any + Send>, cell: &TaskCell) {
     let context =
         ExceptionContext::new("a destructor panicked while the task's future was dropped");
-    scheduler
-        .exceptions
-        .report(context.with_panic(payload).with_task(cell.info()));
+    let exceptions = local_scheduler(cell, |scheduler| scheduler.exceptions.clone());
+    exceptions.report(context.with_panic(payload).with_task(cell.info()));
 }
 
 /// A task that is killed, or was cancelled before its first step, never runs (again).
+#[inline(always)]
 fn must_not_run(cell: &TaskCell) -> bool {
-    cell.is_killed() || (cell.is_cancel_pending() && !cell.is_started())
+    cell.is_asked_to_end() && (cell.is_killed() || !cell.is_started())
 }
 
 impl<F: Future> Future for TaskFuture<F> {
@@ -456,8 +520,9 @@ impl<F: Future> Future for TaskFuture<F> {
         // SAFETY: the future is not moved: it is polled through a pin and dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
         let cell = this.cell();
-        let polling = match Polling::begin(cell) {
-            Ok(polling) => polling,
+        let _polling = Polling::begin(cell);
+        let _shared = match InSharedContext::enter(cell) {
+            Ok(entered) => entered,
             Err(error) => {
                 this.finish(End::Failed);
                 return Poll::Ready(Err(Failure::Context(error)));
@@ -483,19 +548,18 @@ impl<F: Future> Future for TaskFuture<F> {
             // As in asyncio, a request made during the last step ends the task cancelled, and the value is lost.
             Ok(Poll::Ready(value)) if cell.ends_cancelled() => {
                 if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
-                    report_destructor(payload, cell, &this.scheduler);
+                    report_destructor(payload, cell);
                 }
                 Err(Failure::Cancelled)
             }
             Ok(Poll::Ready(value)) => Ok(Kept(Some(value))),
-            Err(payload) => Err(Failure::panic(payload, cell, &this.scheduler)),
+            Err(payload) => Err(Failure::panic(payload, cell)),
         };
         this.finish(match &output {
             Ok(_) => End::Returned,
             Err(Failure::Cancelled) => End::Cancelled,
             Err(_) => End::Failed,
         });
-        drop(polling);
         Poll::Ready(output)
     }
 }
@@ -505,9 +569,9 @@ impl<F> Drop for TaskFuture<F> {
     fn drop(&mut self) {
         let cell = self.cell();
         if !cell.is_done() {
-            let polling = Polling::begin(cell);
+            let _polling = Polling::begin(cell);
+            let _shared = InSharedContext::enter(cell);
             self.finish(End::Cancelled);
-            drop(polling);
         }
     }
 }
@@ -541,7 +605,6 @@ pub(super) unsafe fn spawn_unchecked<F: Future>(
     let cell = TaskCell::new(scheduler.inbox, options);
     let wrap = |cell: &TaskCell| TaskFuture {
         cell: NonNull::from(cell),
-        scheduler: scheduler.clone(),
         future: ManuallyDrop::new(future),
     };
     // SAFETY: the future need not be `Send`, as the runnable is run and dropped on this thread only (see the file's
@@ -564,6 +627,7 @@ fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable) {
     if scheduler.is_closing() {
         // A task spawned by a destructor while the loop closes: its future is dropped here and now.
         cell.kill();
+        let _entered = scheduler.enter();
         runnable.run();
     } else {
         scheduler.push(Ready::Task(runnable));
@@ -580,6 +644,11 @@ pub(crate) fn scoped<F: Future, E>(
     future: F,
     drive: impl FnOnce(&TaskRef) -> Result<(), E>,
 ) -> Result<Option<Result<F::Output, JoinError>>, E> {
+    let lent = match &options.context {
+        RunsIn::Lent(lent) => Some(lent.clone()),
+        RunsIn::Copy | RunsIn::Shared(_) => None,
+    };
+    scheduler.set_lent_context(lent.clone());
     // SAFETY: `scope` lives in this frame, is not handed out, and finishes the task and drops the handle when the frame
     // is left, also by unwinding; whatever the future borrows outlives this call.
     let join = unsafe { spawn_unchecked(scheduler, options, future) };
@@ -587,6 +656,7 @@ pub(crate) fn scoped<F: Future, E>(
         scheduler,
         task: join.metadata().to_ref(),
         join: Some(join),
+        lent,
     };
     drive(&scope.task)?;
     Ok(scope.take_output())
@@ -597,6 +667,8 @@ struct Scope<'a, T> {
     scheduler: &'a Rc<Scheduler>,
     task: TaskRef,
     join: Option<Joinable<T>>,
+    /// Given back when the task is over.
+    lent: Option<Rc<Lent>>,
 }
 
 impl<T> Scope<'_, T> {
@@ -618,6 +690,10 @@ impl<T> Drop for Scope<'_, T> {
         if let Some(join) = self.join.take() {
             // Drops an output that nobody received.
             join.detach();
+        }
+        if let Some(lent) = self.lent.take() {
+            lent.snapshot.set(self.task.cell().context.take());
+            self.scheduler.set_lent_context(None);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use super::TaskRef;
 use super::raw::{Parcel, Registry, Runnable};
-use crate::context::Snapshot;
+use crate::context::{Lent, Snapshot};
 use crate::driver::Notify;
 use crate::exception::{ExceptionContext, ExceptionSink};
 use crate::handle::Handle;
@@ -53,6 +53,8 @@ pub(crate) struct Scheduler {
     pub(crate) exceptions: Rc<ExceptionSink>,
     /// See `spawned()`.
     spawned: Cell<u64>,
+    /// What the main task of the run under way runs in, if that is lent.
+    lent_context: RefCell<Option<Rc<Lent>>>,
     /// The loop is closing or closed: a new task is dropped unpolled.
     closing: Cell<bool>,
 }
@@ -63,11 +65,6 @@ const MAIL_PER_TURN: usize = 1024;
 /// Inboxes whose loop is closed. They are never freed (see `inbox.rs`), so their number is that of the loops that were
 /// alive at the same time.
 static UNUSED_INBOXES: Mutex<Vec<&'static Inbox<Mail>>> = Mutex::new(Vec::new());
-
-thread_local! {
-    /// The scheduler whose tasks run on this thread now.
-    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
-}
 
 impl Scheduler {
     pub(crate) fn new(notifier: Arc<dyn Notify>) -> Rc<Scheduler> {
@@ -84,28 +81,13 @@ impl Scheduler {
             registry: Registry::default(),
             exceptions: Rc::default(),
             spawned: Cell::new(0),
+            lent_context: RefCell::default(),
             closing: Cell::new(false),
         })
     }
 
-    /// Returns the scheduler of the loop that runs on this thread.
-    pub(crate) fn current() -> Option<Rc<Scheduler>> {
-        CURRENT
-            .try_with(|current| current.borrow().clone())
-            .ok()
-            .flatten()
-    }
-
-    /// Makes this the thread's scheduler until the guard is dropped. A thread that is ending goes without; wake-ups then
-    /// take the way through the inbox.
-    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        let previous = CURRENT.try_with(|current| current.replace(Some(self.clone())));
-        Entered {
-            previous: previous.ok().flatten(),
-        }
-    }
-
     /// Appends to the queue.
+    #[inline]
     pub(crate) fn push(&self, entry: Ready) {
         self.ready.borrow_mut().push_back(entry);
     }
@@ -183,6 +165,17 @@ impl Scheduler {
     /// The number of tasks that were ever spawned here; tells whether there are new ones.
     pub(crate) fn spawned(&self) -> u64 {
         self.spawned.get()
+    }
+
+    pub(super) fn set_lent_context(&self, lent: Option<Rc<Lent>>) {
+        drop(self.lent_context.replace(lent));
+    }
+
+    /// The main task's context was entered.
+    pub(super) fn name_lent_context(&self) {
+        if let Some(lent) = &*self.lent_context.borrow() {
+            lent.name_current();
+        }
     }
 
     pub(super) fn count_spawned(&self) {
@@ -285,35 +278,5 @@ impl Scheduler {
             Some(Ready::Task(runnable)) => Some((position, runnable)),
             _ => unreachable!("the entry was a task a moment ago"),
         }
-    }
-}
-
-/// Puts `runnable` into the queue of the loop on this thread, or gives it back if it belongs to another loop.
-pub(super) fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Runnable> {
-    let mut runnable = Some(runnable);
-    // A thread that is ending has no current loop any more; the inbox then takes what is left.
-    let _ = CURRENT.try_with(|current| match &*current.borrow() {
-        Some(scheduler) if std::ptr::eq(scheduler.inbox, inbox) => {
-            if let Some(runnable) = runnable.take() {
-                scheduler.push(Ready::Task(runnable));
-            }
-        }
-        _ => {}
-    });
-    match runnable {
-        None => Ok(()),
-        Some(runnable) => Err(runnable),
-    }
-}
-
-/// Restores the thread's previous scheduler when dropped.
-pub(crate) struct Entered {
-    previous: Option<Rc<Scheduler>>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let previous = self.previous.take();
-        let _ = CURRENT.try_with(|current| current.replace(previous));
     }
 }

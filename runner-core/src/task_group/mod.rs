@@ -334,7 +334,7 @@ impl TaskGroup {
     /// Says which children are left, if somebody asks.
     fn answer(&self) {
         for child in self.children() {
-            answer(|| WaitsOn::task_end(&child));
+            answer(|| WaitsOn::task_end(child.cell()));
         }
     }
 

@@ -284,10 +284,9 @@ fn every_wrong_option_has_a_message() {
         ("crate = a, crate = b", &["`crate` is set twice"]),
         ("\"debug\"", &["expected the name of an option"]),
         ("debug(true)", &["expected `debug` or `debug = value`"]),
-        (
-            "a::b",
-            &["expected `a` or `a = value`", "unknown option `a`"],
-        ),
+        ("a::b", &["unknown option `a`"]),
+        ("with_proactor(capacity(8))", &["write `loop_factory = ..`"]),
+        ("debug(true), debug", &["expected `debug`", "set twice"]),
         ("debug = true terminate", &["expected `,`"]),
         ("debug = true; terminate", &["expected `,`"]),
         (
@@ -430,12 +429,38 @@ fn every_wrong_function_has_a_message() {
             "macro_rules! m { () => { fn f() {} } }",
             &["not on `macro_rules`"],
         ),
-        ("pub const unsafe extern \"C\" fn go();", &["with a body"]),
+        (
+            "pub const unsafe extern \"C\" fn go();",
+            &["remove `const`", "missing `async`", "with a body"],
+        ),
+        ("async fn main();", &["needs a function with a body"]),
+        ("async fn go()", &["needs a function with a body"]),
         ("async fn go();", &["needs a function with a body"]),
         ("", &["goes on an `async fn`"]),
     ];
     for (item, expected) in cases {
         assert_messages(main(TokenStream::new(), tokens(item)), expected, item);
+    }
+}
+
+/// The compiler reads it before, and has complained already; if not, it comes to a lint that is refused.
+#[test]
+fn an_unreadable_signature_comes_back_without_a_message_but_with_a_lint() {
+    for item in [
+        "async fn go(verbose) { x }",
+        "pub(everyone) async fn go() { x }",
+        "async fn { x }",
+        "async gen fn go() { x }",
+        "async async fn go() { x }",
+        "async fn go() => u8 { x }",
+    ] {
+        let expansion = main(TokenStream::new(), tokens(item));
+        assert_messages(expansion, &[], item);
+        let expanded = expanded_main("", item);
+        let end = normalized("#[deny(unused_must_use)] { unreadable_signature(); } { x }") + "}";
+        assert!(expanded.ends_with(&end), "{expanded}");
+        assert!(expanded.contains("cannotreadthissignature:"));
+        assert_messages(main(tokens("debgu"), tokens(item)), &["debgu"], item);
     }
 }
 
@@ -536,8 +561,20 @@ fn an_item_that_is_no_function_comes_back_unchanged() {
 }
 
 #[test]
+fn a_case_without_a_generator_is_a_function() {
+    let expansion = expanded_test("", "#[case(1)] async fn t(#[case] a: u8) { a }");
+    let expected = normalized("#[allow(dead_code)] #[track_caller] fn t(a: u8)");
+    assert!(expansion.starts_with(&expected), "{expansion}");
+}
+
+#[test]
 fn the_case_generator_still_gets_its_test() {
     let expansion = expanded_test("", "#[test_case(1)] async fn t(a: u8) { a }");
-    let expected = normalized("#[test_case(1)] #[::asyncio::test] async fn t(a: u8) { a }");
+    let expected = normalized("#[test_case(1)] #[::asyncio::test(@moved)] async fn t(a: u8) { a }");
     assert!(expansion.starts_with(&expected), "{expansion}");
+    // The generator is known, and gone when it comes to ours again; or else it is unknown.
+    let case = expanded_test("@moved", "async fn t() { a }");
+    assert_eq!(case, expanded_test("", "async fn t() { a }"));
+    let item = "#[test_case(1)] async fn t(a: u8) { a }";
+    assert_eq!(expanded_test("@moved", item), normalized(item));
 }

@@ -1,6 +1,6 @@
-trait Server {
-    #[asyncio::main]
-    async fn run(&self);
-}
+#[asyncio::main]
+async fn run(number: u8) -> u8;
 
-fn main() {}
+fn main() {
+    run(1);
+}

@@ -1,8 +1,11 @@
-// Its name is all that counts.
-use core::prelude::v1::test as rstest;
+use rstest::rstest;
 
 #[asyncio::test]
 #[rstest]
-async fn case(number: u8) {}
+#[case(1)]
+#[case(2)]
+async fn case(#[case] number: u8) {
+    assert!(number > 0);
+}
 
 fn main() {}

@@ -1,8 +1,10 @@
-// Its name is all that counts.
-use core::prelude::v1::test as test_case;
+use test_case::test_case;
 
 #[asyncio::test]
-#[test_case]
-async fn case(number: u8) {}
+#[test_case(1)]
+#[test_case(2)]
+async fn case(number: u8) {
+    assert!(number > 0);
+}
 
 fn main() {}

@@ -17,8 +17,8 @@ use rustix::time::{
 };
 
 use super::{MOST_EVENTS, NOTIFICATION, poll_mode};
-use crate::driver::fork;
 use crate::driver::{Events, Interest, Mode, Readiness, Token, Wait};
+use crate::fork;
 
 /// The token of our timerfd.
 const TIMER: usize = usize::MAX - 1;
@@ -75,6 +75,17 @@ impl Epoll {
             epoll::EventData::new_u64(key as u64),
             flags,
         )?;
+        Ok(())
+    }
+
+    pub(super) fn register(
+        &self,
+        source: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(token.0 as u64);
+        epoll::add(&self.poller, source, data, epoll_flags(interest))?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::super::pipe::new_pipe;
-use crate::driver::fork::ForkGuard;
+use crate::fork::ForkGuard;
 use crate::task::inquiry::WaitsOn;
 use crate::task::{must_look_away, spend_budget};
 

@@ -16,7 +16,7 @@ use futures_io::AsyncWrite;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use crate::driver::fork::ForkGuard;
+use crate::fork::ForkGuard;
 use crate::task::inquiry::WaitsOn;
 use crate::task::{must_look_away, spend_budget};
 

@@ -1,5 +1,8 @@
 //! Gives the crate to others, under a path and through a macro.
 
+#[doc(inline)]
+pub use asyncio::*;
+
 /// All that an application needs.
 pub mod prelude {
     pub use asyncio as rt;

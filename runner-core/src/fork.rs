@@ -3,7 +3,7 @@
 //! A forked child shares its parent's pollers but has none of its threads, so whatever refers to either compares
 //! generations before it acts. The generation is one number, and only the child ever raises its copy of it.
 //!
-//! This file knows no driver and no loop. It cannot see a child made by a bare `clone` or `vfork`, which run no
+//! This file knows no driver, no loop and no signal. It cannot see a child made by a bare `clone` or `vfork`, which run no
 //! handlers.
 
 #[cfg(target_os = "linux")]

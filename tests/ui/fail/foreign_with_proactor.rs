@@ -1,0 +1,2 @@
+#[asyncio::main(with_proactor(capacity = 8))]
+async fn main() {}

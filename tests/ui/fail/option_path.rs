@@ -1,0 +1,2 @@
+#[asyncio::main(threadpool::debug)]
+async fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio::main]
+async fn main() {
+    return Ok(());
+}

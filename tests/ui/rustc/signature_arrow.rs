@@ -1,0 +1,12 @@
+struct Server;
+
+impl Server {
+    #[asyncio::main]
+    async fn run(&self) => u8 {
+        5
+    }
+}
+
+fn main() {
+    Server.run();
+}

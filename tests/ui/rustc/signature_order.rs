@@ -1,0 +1,2 @@
+#[asyncio::main]
+unsafe async fn main() {}

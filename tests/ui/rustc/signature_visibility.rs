@@ -1,0 +1,2 @@
+#[asyncio::main]
+pub(everyone) async fn main() {}
