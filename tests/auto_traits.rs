@@ -103,6 +103,18 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::sync::Condition<u32>,
         asyncio::sync::Barrier,
         asyncio::sync::Future<u32>,
+        asyncio::io::PipeReader,
+        asyncio::io::PipeWriter,
+        asyncio::net::TcpListener,
+        asyncio::net::TcpStream,
+        asyncio::net::UdpSocket,
+        asyncio::net::UnixListener,
+        asyncio::net::UnixStream,
+        asyncio::net::UnixDatagram,
+        asyncio::net::OwnedReadHalf,
+        asyncio::net::OwnedWriteHalf,
+        asyncio::net::ReuniteError,
+        asyncio::process::Child,
         PollingDriver,
         VirtualTime,
         VirtualClock,
@@ -121,6 +133,11 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         // Listeners know no loop.
         asyncio::signal::Listener,
         asyncio::signal::Once,
+        // The standard streams are the process's.
+        asyncio::io::Stdin,
+        asyncio::io::Stdout,
+        asyncio::io::Stderr,
+        asyncio::process::Command,
         // Variables are statics.
         asyncio::ContextVar<String>,
         asyncio::Token<String>,
@@ -144,6 +161,7 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::ShutdownReport,
         asyncio::Survivor,
         asyncio::AbandonedJob,
+        asyncio::AbandonedChild,
         asyncio::RunnerState,
         asyncio::ReturnWhen,
         asyncio::DetachedPanic,
@@ -193,6 +211,18 @@ sync::SemaphorePermit<'_>: Unpin
 sync::Condition<u32>: Unpin
 sync::Barrier: Unpin
 sync::Future<u32>: Unpin Clone
+io::PipeReader: Unpin
+io::PipeWriter: Unpin
+net::TcpListener: Unpin
+net::TcpStream: Unpin
+net::UdpSocket: Unpin
+net::UnixListener: Unpin
+net::UnixStream: Unpin
+net::UnixDatagram: Unpin
+net::OwnedReadHalf: Unpin
+net::OwnedWriteHalf: Unpin
+net::ReuniteError: Unpin
+process::Child: Unpin
 PollingDriver: Unpin
 VirtualTime: Unpin
 VirtualClock: Unpin Clone
@@ -208,6 +238,10 @@ RunningJob: Send Sync Unpin Clone
 ExecutorReport: Send Sync Unpin Clone
 signal::Listener: Send Sync Unpin
 signal::Once: Send Sync Unpin
+io::Stdin: Send Sync Unpin
+io::Stdout: Send Sync Unpin Clone
+io::Stderr: Send Sync Unpin Clone
+process::Command: Send Sync Unpin
 ContextVar<String>: Send Sync Unpin
 Token<String>: Send Sync Unpin
 RunError: Send Sync Unpin
@@ -229,6 +263,7 @@ TaskInfo: Send Sync Unpin Clone
 ShutdownReport: Send Sync Unpin
 Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
+AbandonedChild: Send Sync Unpin Clone
 RunnerState: Send Sync Unpin Clone Copy
 ReturnWhen: Send Sync Unpin Clone Copy
 DetachedPanic: Send Sync Unpin Clone Copy

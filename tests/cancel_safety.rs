@@ -153,6 +153,52 @@ async fn a_cancelled_read_of_a_half_loses_no_byte() -> io::Result<()> {
     Ok(())
 }
 
+/// "Nothing is consumed in any case."
+#[asyncio::test]
+async fn a_cancelled_peek_of_a_half_or_of_a_connected_socket_consumes_nothing() -> io::Result<()> {
+    let (mut client, server) = connection().await?;
+    let (mut reader, _writer) = server.into_split();
+    client.write_all(b"x").await?;
+    let mut buffer = [0; 8];
+    timeout(LIMIT, reader.peek(&mut buffer)).await??;
+    interrupt(reader.peek(&mut buffer)).await;
+    assert_eq!(timeout(LIMIT, reader.read(&mut buffer)).await??, 1);
+    let (sender, receiver) = datagram().await?;
+    receiver.connect(sender.local_addr()?).await?;
+    interrupt(receiver.peek(&mut buffer)).await;
+    assert_eq!(timeout(LIMIT, receiver.peek(&mut buffer)).await??, 3);
+    assert_eq!(timeout(LIMIT, receiver.recv(&mut buffer)).await??, 3);
+    Ok(())
+}
+
+/// "The socket is connected or it is not."
+#[asyncio::test]
+async fn a_cancelled_connect_of_a_datagram_socket_connects_nothing() -> io::Result<()> {
+    let (one, other) = (
+        UdpSocket::bind(LOCALHOST).await?,
+        UdpSocket::bind(LOCALHOST).await?,
+    );
+    let name = format!("localhost:{}", other.local_addr()?.port());
+    interrupt(one.connect(name)).await;
+    let error = one.peer_addr().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+    Ok(())
+}
+
+/// "The attempts are given up, and their sockets closed": also when there are several.
+#[asyncio::test]
+async fn a_cancelled_race_of_connections_leaves_none_open() -> io::Result<()> {
+    let listener = TcpListener::bind(LOCALHOST).await?;
+    let address = listener.local_addr()?;
+    interrupt(TcpStream::connect(&[address, address, address][..])).await;
+    let unconnected = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    interrupt(TcpStream::connect_std(unconnected.into(), address)).await;
+    assert!(timeout(Duration::ZERO, listener.accept()).await.is_err());
+    TcpStream::connect(&[address, address][..]).await?;
+    timeout(LIMIT, listener.accept()).await??;
+    Ok(())
+}
+
 /// "The attempt is given up, and its socket closed": the listener sees no connection, or one that ends at once.
 #[asyncio::test]
 async fn a_cancelled_connect_leaves_no_open_connection() -> io::Result<()> {

@@ -1,9 +1,11 @@
 //! Sockets over the loopback: nothing is lost, nothing is left behind, and nobody starves.
 
+mod support;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -384,6 +386,69 @@ async fn datagrams_go_there_and_back() -> io::Result<()> {
 }
 
 #[asyncio::test]
+async fn a_group_hears_what_is_sent_to_it_until_it_is_left() -> io::Result<()> {
+    let group = Ipv4Addr::new(239, 255, 77, 1);
+    let member = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    member.join_multicast_v4(group, Ipv4Addr::LOCALHOST)?;
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    socket2::SockRef::from(&sender).set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
+    sender.set_multicast_loop_v4(true)?;
+    sender
+        .send_to(b"to all", (group, member.local_addr()?.port()))
+        .await?;
+    let mut buffer = [0; 16];
+    let (length, from) = member.recv_from(&mut buffer).await?;
+    assert_eq!(
+        (&buffer[..length], from),
+        (&b"to all"[..], sender.local_addr()?)
+    );
+    member.leave_multicast_v4(group, Ipv4Addr::LOCALHOST)?;
+    let twice = member.leave_multicast_v4(group, Ipv4Addr::LOCALHOST);
+    assert_eq!(twice.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    Ok(())
+}
+
+#[asyncio::test]
+async fn a_socket_that_was_bound_elsewhere_is_connected_from_there() -> io::Result<()> {
+    use socket2::{Domain, Socket, Type};
+    let (listener, address) = listener().await?;
+    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&from.into())?;
+    let client = TcpStream::connect_std(socket.into(), address).await?;
+    let (_server, peer) = listener.accept().await?;
+    assert_eq!((peer, peer.ip()), (client.local_addr()?, from.ip()));
+    drop(listener);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let refused = TcpStream::connect_std(socket.into(), address).await;
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        io::ErrorKind::ConnectionRefused
+    );
+    Ok(())
+}
+
+#[asyncio::test]
+async fn options_keep_what_they_are_set_to() -> io::Result<()> {
+    let (ours, _theirs) = pair().await?;
+    ours.set_nodelay(true)?;
+    ours.set_ttl(7)?;
+    assert_eq!((ours.nodelay()?, ours.ttl()?), (true, 7));
+    assert!(ours.take_error()?.is_none());
+    let (listener, _) = listener().await?;
+    listener.set_ttl(8)?;
+    assert_eq!(listener.ttl()?, 8);
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.set_broadcast(true)?;
+    socket.set_ttl(9)?;
+    socket.set_multicast_ttl_v4(10)?;
+    assert_eq!((socket.broadcast()?, socket.ttl()?), (true, 9));
+    assert_eq!(socket.multicast_ttl_v4()?, 10);
+    assert!(socket.multicast_loop_v4()?);
+    Ok(())
+}
+
+#[asyncio::test]
 async fn streams_change_hands_with_the_standard_library() -> io::Result<()> {
     let (ours, theirs) = pair().await?;
     let mut ours = TcpStream::from_std(ours.into_std())?;
@@ -434,6 +499,7 @@ async fn a_waiting_read_that_is_dropped_takes_its_registration_along() -> io::Re
 
 #[cfg(target_os = "linux")]
 mod descriptors {
+    use super::support::alone::alone;
     use super::*;
 
     fn open() -> usize {
@@ -495,25 +561,11 @@ mod descriptors {
         std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
     }
 
-    /// Runs `test` in a process of its own: this same one once more, told to run nothing else.
-    fn alone(name: &str, test: fn() -> io::Result<()>) {
-        const ALONE: &str = "ASYNCIO_TEST_ALONE";
-        if std::env::var_os(ALONE).is_some() {
-            return test().unwrap();
-        }
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", "--test-threads=1", name])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:#?}");
-    }
-
     #[test]
     fn a_thousand_connections_leave_no_descriptor_behind() {
         alone(
             "descriptors::a_thousand_connections_leave_no_descriptor_behind",
-            a_thousand_connections,
+            || a_thousand_connections().unwrap(),
         );
     }
 
@@ -521,7 +573,7 @@ mod descriptors {
     fn accepting_without_a_free_descriptor_fails_after_a_pause_and_recovers() {
         alone(
             "descriptors::accepting_without_a_free_descriptor_fails_after_a_pause_and_recovers",
-            accepting_at_the_limit,
+            || accepting_at_the_limit().unwrap(),
         );
     }
 }

@@ -75,6 +75,16 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "a forked child has children and output of its own",
+        "fork_and_spawn",
+        &[
+            "first: exit status: 1",
+            "child: exit status: 2",
+            "the child left with 0",
+            "parent: exit status: 3",
+        ],
+    ),
+    (
         "SIGINT to a forked child kills the child, and only the child",
         "fork_and_interrupt",
         &[
@@ -161,6 +171,10 @@ fn main() -> ExitCode {
         a_forked_child_may_make_a_runner_of_its_own,
     ));
     tests.push(Test::new(
+        "a status that the system does not keep is an error, and nobody waits for it",
+        a_status_that_is_not_kept_is_an_error,
+    ));
+    tests.push(Test::new(
         "a job that never ends is named, and does not keep the process",
         a_job_that_never_ends_is_named,
     ));
@@ -190,6 +204,16 @@ fn a_forked_child_may_make_a_runner_of_its_own() {
         ]
     );
     finished.said("Ctrl-C will end the program without cleanup");
+}
+
+/// Whoever started the program ignored SIGCHLD: then the system keeps no status of children.
+fn a_status_that_is_not_kept_is_an_error() {
+    let finished = Setup::new(scenario("deaf_to_children"))
+        .ignoring(libc::SIGCHLD)
+        .start()
+        .finish();
+    finished.exited_with(0).within(Duration::from_secs(10));
+    assert_eq!(printed(&finished), ["lost: SIGCHLD is ignored"]);
 }
 
 fn a_job_that_never_ends_is_named() {
@@ -225,8 +249,8 @@ macro_rules! programs {
 }
 
 programs! {
-    unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt fork_and_listen exec
-    no_descriptors few_descriptors broken_poller idle many_runners endless_job reading_job
+    unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt fork_and_listen fork_and_spawn exec
+    no_descriptors few_descriptors broken_poller idle many_runners endless_job reading_job deaf_to_children
 }
 
 // ---- What the programs have in common.
@@ -481,6 +505,53 @@ mod fork_and_listen {
         unsafe { libc::raise(libc::SIGUSR1) };
         listener.recv().await.unwrap();
         println!("parent: heard it");
+    }
+}
+
+mod fork_and_spawn {
+    use super::*;
+    use futures_lite::AsyncWriteExt as _;
+
+    fn show_child(who: &'static str, code: i32) {
+        let life = async move {
+            let script = format!("exit {code}");
+            let status = asyncio::process::Command::new("sh")
+                .args(["-c", &script])
+                .status();
+            let status = asyncio::timeout(Duration::from_secs(10), status).await;
+            let line = format!("{who}: {}\n", status.unwrap().unwrap());
+            asyncio::io::stdout().write_all(line.as_bytes()).await
+        };
+        let runner = Runner::builder().interrupt(false).build();
+        runner.run(life).unwrap().unwrap();
+        assert!(runner.close().unwrap().is_clean());
+    }
+
+    pub(super) fn main() {
+        show_child("first", 1);
+        fork(|| show_child("child", 2));
+        show_child("parent", 3);
+    }
+}
+
+mod deaf_to_children {
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let mut child = asyncio::process::Command::new("sleep")
+            .arg("100000")
+            .spawn()
+            .unwrap();
+        child.kill().unwrap();
+        let error = child.wait().await.unwrap_err().to_string();
+        let is_told = error.contains("SIGCHLD is ignored");
+        println!(
+            "lost: {}",
+            if is_told {
+                "SIGCHLD is ignored"
+            } else {
+                &error
+            }
+        );
     }
 }
 

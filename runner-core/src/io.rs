@@ -1,14 +1,54 @@
-//! Readiness of one descriptor, as futures.
+//! Input and output: any descriptor ([`Async`]), pipes, and the standard streams.
 //!
-//! Try first, wait only when the system says `WouldBlock`: then the source is registered, once, and stays so until the
-//! object is dropped. A pending cancellation comes before any attempt, so no byte and no connection is lost to it.
-//! This file knows neither sockets nor the format of anything.
+//! ```
+//! # use runner_core as asyncio;
+//! use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+//!
+//! asyncio::run(async {
+//!     let (mut reader, mut writer) = asyncio::io::pipe()?;
+//!     writer.write_all(b"through a pipe\n").await?;
+//!     writer.close().await?;
+//!     let mut text = String::new();
+//!     reader.read_to_string(&mut text).await?;
+//!     asyncio::io::stdout().write_all(text.as_bytes()).await
+//! })
+//! .unwrap()
+//! .unwrap();
+//! ```
+//!
+//! # Files
+//!
+//! There is no asynchronous file here. A regular file is always ready, so there is nothing that a loop could wait for: the
+//! system blocks the thread in the call itself. [`to_thread`](crate::to_thread) is the place for such calls, a whole piece of
+//! work at a time:
+//!
+//! ```
+//! # use runner_core as asyncio;
+//! # asyncio::run(async {
+//! let manifest = asyncio::to_thread(|| std::fs::read_to_string("Cargo.toml")).await??;
+//! assert!(manifest.contains("[package]"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap().unwrap();
+//! ```
+//
+// Try first, wait only when the system says `WouldBlock`: then the source is registered, once, and stays so until the
+// object is dropped. A pending cancellation comes before any attempt, so no byte and no connection is lost to it.
+// This file knows neither sockets nor the format of anything.
+
+mod pipe;
+mod stdio;
+
+pub(crate) use self::pipe::new_pipe;
+pub use self::pipe::{PipeReader, PipeWriter, pipe};
+pub use self::stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
+pub(crate) use self::stdio::{are_streams_in_use, flush_all, has_unwritten, take_losses};
 
 use std::cell::OnceCell;
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::task::{Context as Cx, Poll};
 
 #[doc(no_inline)]
@@ -21,7 +61,13 @@ use crate::task::{must_look_away, spend_budget};
 
 /// Makes anything with a descriptor that can be waited for usable in async code: sockets, pipes, terminals.
 ///
-/// Belongs to the loop in which it first had to wait.
+/// Belongs to the loop in which it first had to wait. What can be read and written through a shared reference (`&T` is
+/// [`Read`] or [`Write`]) can be so with the traits of `futures-io`; everything else goes through
+/// [`read_with`](Async::read_with) and [`write_with`](Async::write_with).
+///
+/// Waiting borrows the object, so it cannot be closed while somebody waits, and its number cannot come to mean something
+/// else meanwhile. The mode that [`new`](Async::new) sets is one of the open file, not of the descriptor: for what other
+/// processes share, as the standard streams, there are [`stdin`], [`stdout`] and [`stderr`].
 ///
 /// # Examples
 ///
@@ -82,6 +128,17 @@ impl<T: AsFd> Async<T> {
         self.io
             .take()
             .expect("only `into_inner` takes the object out, and consumes `self`")
+    }
+
+    /// Gives the object back, in blocking mode, as those expect it who are not asynchronous: threads, child processes.
+    ///
+    /// # Errors
+    ///
+    /// When the mode cannot be switched.
+    pub fn into_blocking(self) -> io::Result<T> {
+        let io = self.into_inner();
+        rustix::io::ioctl_fionbio(&io, false)?;
+        Ok(io)
     }
 
     /// Waits until the object is worth reading from.
@@ -237,6 +294,108 @@ impl<T: AsFd> AsFd for Async<T> {
 impl<T: AsFd + fmt::Debug> fmt::Debug for Async<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Async").field(&self.io).finish()
+    }
+}
+
+/// # Cancel safety
+///
+/// One read that is cancelled while it waits has read nothing.
+impl<T: AsFd> AsyncRead for &Async<T>
+where
+    for<'a> &'a T: Read,
+{
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_with(Direction::Read, cx, |mut io| io.read(buffer))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_with(Direction::Read, cx, |mut io| io.read_vectored(buffers))
+    }
+}
+
+/// As for a reference.
+impl<T: AsFd> AsyncRead for Async<T>
+where
+    for<'a> &'a T: Read,
+{
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(cx, buffer)
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
+    }
+}
+
+/// Closing flushes, and ends nothing: what ends a direction depends on the kind of object.
+///
+/// # Cancel safety
+///
+/// One write that is cancelled while it waits has written nothing.
+impl<T: AsFd> AsyncWrite for &Async<T>
+where
+    for<'a> &'a T: Write,
+{
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_with(Direction::Write, cx, |mut io| io.write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_with(Direction::Write, cx, |mut io| io.write_vectored(buffers))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        self.poll_with(Direction::Write, cx, |mut io| io.flush())
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+/// As for a reference.
+impl<T: AsFd> AsyncWrite for Async<T>
+where
+    for<'a> &'a T: Write,
+{
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(cx)
     }
 }
 

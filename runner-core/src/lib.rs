@@ -36,6 +36,8 @@ mod executor;
 mod generator;
 mod joining;
 pub mod net;
+#[cfg(unix)]
+pub mod process;
 mod task_group;
 
 mod runner;
@@ -69,8 +71,8 @@ pub use pool::{
     ExecutorReport, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
 };
 pub use runner::{
-    AbandonedJob, DetachedPanic, IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport,
-    Survivor, at_exit, exit, run,
+    AbandonedChild, AbandonedJob, DetachedPanic, IntoEventLoop, Runner, RunnerBuilder, RunnerState,
+    ShutdownReport, Survivor, at_exit, exit, run,
 };
 pub use sleep::{Sleep, YieldNow, sleep, sleep_until, yield_now};
 pub use task::{Task, TaskRef, current_task};

@@ -112,6 +112,7 @@ impl EventLoopBuilder {
             closed: Cell::new(false),
             executor: RefCell::new(self.executor),
             executor_shutdown: Cell::new(false),
+            outside: Cell::new(0),
             metrics: Default::default(),
             beat: Default::default(),
             watchdog: Default::default(),

@@ -123,6 +123,8 @@ pub(crate) struct LoopCore {
     executor: RefCell<Option<ThreadPoolExecutor>>,
     /// `shutdown_default_executor` was called.
     executor_shutdown: Cell<bool>,
+    /// What is waited for outside of the loop, other than jobs; a clock that jumps must not jump past it.
+    pub(crate) outside: Cell<usize>,
     /// What is counted.
     metrics: Counters,
     /// Which poll is under way, for other threads.

@@ -63,6 +63,11 @@ impl LoopHandle {
         LoopHandle { inbox, generation }
     }
 
+    /// Returns `true` if both are handles of one loop.
+    pub(crate) fn is_same(&self, other: &LoopHandle) -> bool {
+        std::ptr::eq(self.inbox, other.inbox) && self.generation == other.generation
+    }
+
     /// Returns `true` once the loop was closed. It may be closed right after this returned `false`.
     pub fn is_closed(&self) -> bool {
         !self.inbox.is_open(self.generation)

@@ -95,12 +95,11 @@ impl LoopCore {
         self.wait(Wait::look()).map(drop)
     }
 
-    /// The number of jobs in other threads whose end will wake the loop.
+    /// The number of jobs in other threads, and the like, whose end will wake the loop.
     fn outside_work(&self) -> usize {
-        self.executor
-            .borrow()
-            .as_ref()
-            .map_or(0, |executor| executor.outstanding())
+        let executor = self.executor.borrow();
+        let jobs = executor.as_ref().map_or(0, |it| it.outstanding());
+        jobs + self.outside.get()
     }
 
     /// Returns how many events there were.

@@ -6,11 +6,17 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::event_loop::running_loop;
-use crate::executor::to_thread;
+use crate::executor::to_thread_with;
 use crate::logging::{Level, say};
+use crate::pool::StopToken;
+
+/// How often a look-up that takes long looks whether the shutdown has begun.
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What can be turned into socket addresses, by a look-up if need be: `"localhost:80"`, `("::1", 80)`, a [`SocketAddr`].
 ///
@@ -77,8 +83,8 @@ impl Host {
 ///
 /// # Errors
 ///
-/// `InvalidInput` if it is neither an address nor a name with a port; the resolver's if it does not know the name; and
-/// those of [`to_thread`].
+/// `InvalidInput` if it is neither an address nor a name with a port; the resolver's if it does not know the name;
+/// `Interrupted` if the executor is shut down meanwhile; and those of [`to_thread`](crate::to_thread).
 ///
 /// # Panics
 ///
@@ -86,7 +92,7 @@ impl Host {
 ///
 /// # Cancel safety
 ///
-/// A look-up that has begun goes on in its thread, and its result is dropped.
+/// A look-up that has begun goes on in its thread, and its result is dropped. It does not hold the shutdown back.
 ///
 /// # Differences from asyncio
 ///
@@ -118,12 +124,12 @@ pub async fn lookup_host(
 async fn look_up(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     let event_loop = running_loop();
     if !event_loop.debug() {
-        return to_thread(move || ask_resolver(&name, port)).await?;
+        return ask(name, port).await;
     }
     say(Level::Debug, format_args!("Get address info {name}:{port}"));
     let text = format!("Getting address info {name}:{port}");
     let began = Instant::now();
-    let addresses = to_thread(move || ask_resolver(&name, port)).await?;
+    let addresses = ask(name, port).await;
     let taken = began.elapsed();
     let level = if taken >= event_loop.slow_callback_duration() {
         Level::Info
@@ -139,6 +145,40 @@ async fn look_up(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
         ),
     }
     addresses
+}
+
+async fn ask(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let job = move |stop: StopToken| {
+        unless_stopped(&stop, move || ask_resolver(&name, port)).unwrap_or_else(given_up)
+    };
+    to_thread_with(job).await?
+}
+
+/// Runs `work` in a thread that nobody waits for, so that the shutdown need not: a resolver whose server is silent takes half
+/// a minute, and nothing can interrupt it. `None` if the shutdown was faster.
+fn unless_stopped<T: Send + 'static>(
+    stop: &StopToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let work = move || drop(sender.send(work()));
+    // Without a thread it is given up like one that takes too long: the sender is dropped, and the wait ends.
+    let thread = thread::Builder::new().name("asyncio_resolver".into());
+    let _ = thread.spawn(work);
+    while !stop.is_stopped() {
+        match receiver.recv_timeout(STOP_INTERVAL) {
+            Err(RecvTimeoutError::Timeout) => {}
+            result => return result.ok(),
+        }
+    }
+    None
+}
+
+fn given_up<T>() -> io::Result<T> {
+    Err(io::Error::new(
+        io::ErrorKind::Interrupted,
+        "the look-up of a host was given up: the executor shuts down, or no thread can be started",
+    ))
 }
 
 fn ask_resolver(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

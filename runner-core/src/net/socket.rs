@@ -6,9 +6,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net as unix;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
 /// Connections that may wait in the system's queue for an `accept`. More than the 128 of `std`: a client that finds the
 /// queue full tries again only after a second.
@@ -16,7 +19,7 @@ const BACKLOG: i32 = 1024;
 
 /// Makes a listener on `address`, which may be in use by connections that are about to end.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = new_tcp(address)?;
+    let socket = new(family(address), SocketType::STREAM)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
@@ -25,7 +28,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Makes a socket that can be connected to `address`.
 pub(super) fn new_stream(address: SocketAddr) -> io::Result<TcpStream> {
-    new_tcp(address).map(TcpStream::from)
+    new(family(address), SocketType::STREAM).map(TcpStream::from)
 }
 
 /// Begins to connect; `WouldBlock` if that takes longer than a moment.
@@ -51,8 +54,23 @@ pub(super) fn finish_connect(stream: &TcpStream) -> io::Result<()> {
 
 /// Takes the next connection out of the system's queue.
 pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    match accept_nonblocking(listener) {
-        // That peer gave up while it was queued; `Interrupted` asks for the next one.
+    skip_aborted(accept_nonblocking(listener))
+}
+
+/// The same for Unix sockets.
+pub(super) fn accept_unix(
+    listener: &unix::UnixListener,
+) -> io::Result<(unix::UnixStream, unix::SocketAddr)> {
+    let accepted = listener.accept().and_then(|(stream, peer)| {
+        stream.set_nonblocking(true)?;
+        Ok((stream, peer))
+    });
+    skip_aborted(accepted)
+}
+
+/// A peer may have given up while it was queued; `Interrupted` asks for the next one.
+fn skip_aborted<T>(accepted: io::Result<T>) -> io::Result<T> {
+    match accepted {
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
             Err(io::ErrorKind::Interrupted.into())
         }
@@ -66,20 +84,38 @@ pub(super) fn is_exhausted(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
+/// Makes a Unix stream that is connected to `address`; `WouldBlock` if the listener's queue is full, of whose end no event
+/// tells.
+pub(super) fn connect_unix(address: &unix::SocketAddr) -> io::Result<unix::UnixStream> {
+    let socket = new(AddressFamily::UNIX, SocketType::STREAM)?;
+    rustix::net::connect(&socket, &unix_address(address)?)?;
+    Ok(unix::UnixStream::from(socket))
+}
+
+/// The address in the words of the calls.
+fn unix_address(address: &unix::SocketAddr) -> io::Result<SocketAddrUnix> {
+    if let Some(path) = address.as_pathname() {
+        return Ok(SocketAddrUnix::new(path)?);
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(name) = address.as_abstract_name() {
+        return Ok(SocketAddrUnix::new_abstract_name(name)?);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "a Unix socket without a name cannot be connected to",
+    ))
+}
+
 #[cfg(target_os = "linux")]
-fn new_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+fn new(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(
-        family(address),
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    Ok(rustix::net::socket_with(family, kind, flags, None)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn new_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
-    let socket = rustix::net::socket(family(address), SocketType::STREAM, None)?;
+fn new(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(family, kind, None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)

@@ -3,6 +3,7 @@
 //! Each half lends out the direction that it is named after, and nothing else. They share the stream by counting; this
 //! file makes no system call but the one that says "no more from here".
 
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -11,9 +12,23 @@ use std::task::{Context as Cx, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
+use super::stream::{self, Stream};
 use super::tcp::TcpStream;
 
-/// The reading half of a stream; made by [`TcpStream::into_split`].
+/// Makes both halves of `stream`.
+pub(super) fn split<S: Stream>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
+    let stream = Rc::new(stream);
+    let reader = OwnedReadHalf {
+        stream: stream.clone(),
+    };
+    let writer = OwnedWriteHalf {
+        stream,
+        ends_when_dropped: true,
+    };
+    (reader, writer)
+}
+
+/// The reading half of a stream; made by [`TcpStream::into_split`] and [`UnixStream::into_split`].
 ///
 /// # Cancel safety
 ///
@@ -41,16 +56,14 @@ use super::tcp::TcpStream;
 /// .unwrap()
 /// .unwrap();
 /// ```
+///
+/// [`UnixStream::into_split`]: super::UnixStream::into_split
 #[derive(Debug)]
-pub struct OwnedReadHalf {
-    stream: Rc<TcpStream>,
+pub struct OwnedReadHalf<S: Stream = TcpStream> {
+    stream: Rc<S>,
 }
 
-impl OwnedReadHalf {
-    pub(super) fn new(stream: Rc<TcpStream>) -> OwnedReadHalf {
-        OwnedReadHalf { stream }
-    }
-
+impl<S: Stream> OwnedReadHalf<S> {
     /// Waits for bytes and copies them to `buffer`, but leaves them where they are; see [`TcpStream::peek`].
     ///
     /// # Errors
@@ -65,17 +78,35 @@ impl OwnedReadHalf {
     ///
     /// Nothing is consumed in any case.
     pub async fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buffer).await
+        stream::peek(&*self.stream, buffer).await
+    }
+
+    /// Makes one stream of both halves again; neither direction is ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`], which has both halves, if they are not of one stream.
+    pub fn reunite(self, mut writer: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
+        if !Rc::ptr_eq(&self.stream, &writer.stream) {
+            return Err(ReuniteError(self, writer));
+        }
+        writer.ends_when_dropped = false;
+        drop(writer);
+        let stream = Rc::try_unwrap(self.stream).ok();
+        Ok(stream.expect("a stream has two halves, and one of them is gone"))
     }
 }
 
-impl AsRef<TcpStream> for OwnedReadHalf {
-    fn as_ref(&self) -> &TcpStream {
+impl<S: Stream> AsRef<S> for OwnedReadHalf<S> {
+    fn as_ref(&self) -> &S {
         &self.stream
     }
 }
 
-impl AsyncRead for OwnedReadHalf {
+impl<S: Stream> AsyncRead for OwnedReadHalf<S>
+where
+    for<'a> &'a S: AsyncRead,
+{
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Cx<'_>,
@@ -93,7 +124,8 @@ impl AsyncRead for OwnedReadHalf {
     }
 }
 
-/// The writing half of a stream; made by [`TcpStream::into_split`]. Dropping it ends the writing direction.
+/// The writing half of a stream; made by [`TcpStream::into_split`] and [`UnixStream::into_split`]. Dropping it ends the
+/// writing direction.
 ///
 /// # Cancel safety
 ///
@@ -102,24 +134,25 @@ impl AsyncRead for OwnedReadHalf {
 /// # Examples
 ///
 /// See [`OwnedReadHalf`].
+///
+/// [`UnixStream::into_split`]: super::UnixStream::into_split
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
-    stream: Rc<TcpStream>,
+pub struct OwnedWriteHalf<S: Stream = TcpStream> {
+    stream: Rc<S>,
+    /// False only on the way back into one stream.
+    ends_when_dropped: bool,
 }
 
-impl OwnedWriteHalf {
-    pub(super) fn new(stream: Rc<TcpStream>) -> OwnedWriteHalf {
-        OwnedWriteHalf { stream }
-    }
-}
-
-impl AsRef<TcpStream> for OwnedWriteHalf {
-    fn as_ref(&self) -> &TcpStream {
+impl<S: Stream> AsRef<S> for OwnedWriteHalf<S> {
+    fn as_ref(&self) -> &S {
         &self.stream
     }
 }
 
-impl AsyncWrite for OwnedWriteHalf {
+impl<S: Stream> AsyncWrite for OwnedWriteHalf<S>
+where
+    for<'a> &'a S: AsyncWrite,
+{
     fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self.stream).poll_write(cx, bytes)
     }
@@ -141,9 +174,23 @@ impl AsyncWrite for OwnedWriteHalf {
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
-        // The connection may have ended already, and there is nobody left to tell.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        if self.ends_when_dropped {
+            // The connection may have ended already, and there is nobody left to tell.
+            let _ = self.stream.end(Shutdown::Write);
+        }
     }
 }
+
+/// Two halves that do not belong together; see [`OwnedReadHalf::reunite`].
+#[derive(Debug)]
+pub struct ReuniteError<S: Stream = TcpStream>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
+
+impl<S: Stream> fmt::Display for ReuniteError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot make one stream of two halves that are not of the same one")
+    }
+}
+
+impl<S: Stream + fmt::Debug> std::error::Error for ReuniteError<S> {}

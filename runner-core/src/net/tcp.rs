@@ -6,26 +6,16 @@
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 
-use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context as Cx, Poll, ready};
-use std::time::Duration;
 
-use futures_io::{AsyncRead, AsyncWrite};
-
-use super::addrs::{ToSocketAddrs, first_good};
-use super::socket;
-use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use crate::event_loop::Direction;
+use super::addrs::{ToSocketAddrs, first_good, lookup_host};
+use super::happy_eyeballs::first_connected;
+use super::split::{self, OwnedReadHalf, OwnedWriteHalf};
+use super::stream::{self, Stream, implement_futures_io};
+use super::{listener, socket};
 use crate::io::Async;
-use crate::sleep::sleep;
-
-/// How long `accept` waits before it reports that no descriptor is left: short enough to go on soon when one is given
-/// back, long enough that trying again and again costs nothing.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// A TCP socket that takes connections.
 ///
@@ -100,15 +90,8 @@ impl TcpListener {
     ///
     /// `start_server` stops listening for one second when no descriptor is left, and tells the exception handler.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        match self.io.read_with(socket::accept).await {
-            Ok((stream, peer)) => Ok((TcpStream::from_nonblocking(stream), peer)),
-            Err(error) => {
-                if socket::is_exhausted(&error) {
-                    sleep(EXHAUSTED_PAUSE).await;
-                }
-                Err(error)
-            }
-        }
+        let (stream, peer) = listener::next(&self.io, socket::accept).await?;
+        Ok((TcpStream::from_nonblocking(stream), peer))
     }
 
     /// Returns the address it listens on.
@@ -118,6 +101,33 @@ impl TcpListener {
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
+    }
+
+    /// Returns after how many hops a packet is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.get_ref().ttl()
+    }
+
+    /// Sets after how many hops a packet is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.get_ref().set_ttl(ttl)
+    }
+
+    /// Takes the error that the system keeps for the socket, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.get_ref().take_error()
     }
 
     /// Takes over a listener of the standard library and switches it to non-blocking mode.
@@ -186,11 +196,14 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to `address`; if it stands for several, to the first one that can be reached.
+    /// Connects to `address`; if it stands for several, to the one that answers first.
+    ///
+    /// Addresses are tried as RFC 8305 ("Happy Eyeballs") has it: IPv6 and IPv4 take turns, the next attempt begins as soon as
+    /// one has failed, and beside one that has taken 250 ms.
     ///
     /// # Errors
     ///
-    /// The system's, of the last address tried, and those of [`lookup_host`](super::lookup_host).
+    /// The system's, of the attempt that failed last, and those of [`lookup_host`](super::lookup_host).
     ///
     /// # Panics
     ///
@@ -198,18 +211,66 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// The attempt is given up, and its socket closed. The peer may have seen a connection that ends at once.
+    /// The attempts are given up, and their sockets closed. The peer may have seen a connection that ends at once.
     ///
     /// # Differences from asyncio
     ///
-    /// The addresses are tried one after another; there is no `happy_eyeballs_delay`.
+    /// `create_connection` tries one address after another unless it is given a `happy_eyeballs_delay`.
     #[doc(alias = "open_connection")]
     pub async fn connect(address: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        first_good(address, TcpStream::connect_to).await
+        first_connected(lookup_host(address).await?, TcpStream::connect_to).await
     }
 
     async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::from_nonblocking(socket::new_stream(address)?);
+        stream.reach(address).await?;
+        Ok(stream)
+    }
+
+    /// Connects a socket that was made elsewhere to `address`, with whatever was set before: an address of its own, options.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait outside of a running loop.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](TcpStream::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use asyncio::net::{TcpListener, TcpStream};
+    /// use socket2::{Domain, Socket, Type};
+    /// use std::net::SocketAddr;
+    ///
+    /// asyncio::run(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let from: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    ///     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    ///     socket.bind(&from.into())?;
+    ///     let client = TcpStream::connect_std(socket.into(), listener.local_addr()?).await?;
+    ///     assert_eq!(listener.accept().await?.1, client.local_addr()?);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap()
+    /// .unwrap();
+    /// ```
+    pub async fn connect_std(
+        socket: std::net::TcpStream,
+        address: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        let stream = TcpStream::from_std(socket)?;
+        stream.reach(address).await?;
+        Ok(stream)
+    }
+
+    async fn reach(&self, address: SocketAddr) -> io::Result<()> {
         let mut has_begun = false;
         let connect = |stream: &std::net::TcpStream| {
             if std::mem::replace(&mut has_begun, true) {
@@ -218,8 +279,7 @@ impl TcpStream {
                 socket::begin_connect(stream, address)
             }
         };
-        stream.io.write_with(connect).await?;
-        Ok(stream)
+        self.io.write_with(connect).await
     }
 
     fn from_nonblocking(stream: std::net::TcpStream) -> TcpStream {
@@ -268,6 +328,33 @@ impl TcpStream {
         self.io.get_ref().nodelay()
     }
 
+    /// Returns after how many hops a packet is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.get_ref().ttl()
+    }
+
+    /// Sets after how many hops a packet is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.get_ref().set_ttl(ttl)
+    }
+
+    /// Takes the error that the system keeps for the socket, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.get_ref().take_error()
+    }
+
     /// Ends one direction or both. The other end reads an end, and whoever waits on this one is woken.
     ///
     /// # Errors
@@ -293,18 +380,15 @@ impl TcpStream {
     ///
     /// Nothing is consumed in any case.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.read_with(|stream| stream.peek(buffer)).await
+        stream::peek(self, buffer).await
     }
 
     /// Splits the stream into halves that two tasks can own.
     ///
     /// The connection is closed when both are dropped; dropping the writing half ends the writing direction.
+    /// [`reunite`](OwnedReadHalf::reunite) makes one of them again.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let stream = Rc::new(self);
-        (
-            OwnedReadHalf::new(stream.clone()),
-            OwnedWriteHalf::new(stream),
-        )
+        split::split(self)
     }
 
     /// Takes over a stream of the standard library and switches it to non-blocking mode.
@@ -322,14 +406,6 @@ impl TcpStream {
     pub fn into_std(self) -> std::net::TcpStream {
         self.io.into_inner()
     }
-
-    /// After a read: one that did not fill what it was given has emptied the socket, and the call that would find nothing
-    /// is saved. An end is not "nothing": it can be read again and again.
-    fn note_read(&self, length: usize, room: usize) {
-        if 0 < length && length < room {
-            self.io.set_drained(Direction::Read);
-        }
-    }
 }
 
 impl AsFd for TcpStream {
@@ -338,96 +414,19 @@ impl AsFd for TcpStream {
     }
 }
 
-impl AsyncRead for &TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Cx<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let read = |mut stream: &std::net::TcpStream| stream.read(buffer);
-        let length = ready!(self.io.poll_with(Direction::Read, cx, read))?;
-        self.note_read(length, buffer.len());
-        Poll::Ready(Ok(length))
+impl Stream for TcpStream {
+    type Std = std::net::TcpStream;
+
+    /// A read also stops short at an urgent byte; the driver's report of that one says not to rely on this.
+    const SHORT_READ_EMPTIES: bool = true;
+
+    fn io(&self) -> &Async<std::net::TcpStream> {
+        &self.io
     }
 
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Cx<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let read = |mut stream: &std::net::TcpStream| stream.read_vectored(buffers);
-        let length = ready!(self.io.poll_with(Direction::Read, cx, read))?;
-        self.note_read(length, buffers.iter().map(|buffer| buffer.len()).sum());
-        Poll::Ready(Ok(length))
+    fn end(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
     }
 }
 
-impl AsyncWrite for &TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let write = |mut stream: &std::net::TcpStream| stream.write(bytes);
-        self.io.poll_with(Direction::Write, cx, write)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Cx<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let write = |mut stream: &std::net::TcpStream| stream.write_vectored(buffers);
-        self.io.poll_with(Direction::Write, cx, write)
-    }
-
-    /// Does nothing: every write goes to the system at once.
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the writing direction; the other one stays open.
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.shutdown(Shutdown::Write) {
-            // The peer was faster: there is nothing left to end.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        })
-    }
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Cx<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read(cx, buffer)
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Cx<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Cx<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write_vectored(cx, buffers)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_close(cx)
-    }
-}
+implement_futures_io!(TcpStream);

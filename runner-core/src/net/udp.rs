@@ -4,7 +4,7 @@
 //! loop.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::addrs::{ToSocketAddrs, first_good, lookup_host, no_address};
@@ -168,6 +168,23 @@ impl UdpSocket {
         self.io.read_with(|socket| socket.recv(buffer)).await
     }
 
+    /// The same as [`recv`](UdpSocket::recv), but leaves the datagram where it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](UdpSocket::recv_from).
+    ///
+    /// # Panics
+    ///
+    /// As [`recv_from`](UdpSocket::recv_from).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is consumed in any case.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.read_with(|socket| socket.peek(buffer)).await
+    }
+
     /// Returns the address of this end.
     ///
     /// # Errors
@@ -184,6 +201,141 @@ impl UdpSocket {
     /// `NotConnected` if there is none; else the system's.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().peer_addr()
+    }
+
+    /// Returns whether datagrams may be sent to broadcast addresses.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.io.get_ref().broadcast()
+    }
+
+    /// Says whether datagrams may be sent to broadcast addresses.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.io.get_ref().set_broadcast(broadcast)
+    }
+
+    /// Returns after how many hops a packet is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.get_ref().ttl()
+    }
+
+    /// Sets after how many hops a packet is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.get_ref().set_ttl(ttl)
+    }
+
+    /// Returns whether datagrams to IPv4 groups come back to this machine.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.io.get_ref().multicast_loop_v4()
+    }
+
+    /// Says whether datagrams to IPv4 groups come back to this machine.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()> {
+        self.io.get_ref().set_multicast_loop_v4(multicast_loop_v4)
+    }
+
+    /// Returns after how many hops a datagram to an IPv4 group is given up.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.io.get_ref().multicast_ttl_v4()
+    }
+
+    /// Sets after how many hops a datagram to an IPv4 group is given up; 1 unless set.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()> {
+        self.io.get_ref().set_multicast_ttl_v4(multicast_ttl_v4)
+    }
+
+    /// Returns whether datagrams to IPv6 groups come back to this machine.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.io.get_ref().multicast_loop_v6()
+    }
+
+    /// Says whether datagrams to IPv6 groups come back to this machine.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()> {
+        self.io.get_ref().set_multicast_loop_v6(multicast_loop_v6)
+    }
+
+    /// Joins an IPv4 group on the interface that has the address `interface`; the unspecified address lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.io.get_ref().join_multicast_v4(&group, &interface)
+    }
+
+    /// Leaves an IPv4 group on the interface that has the address `interface`; the unspecified address lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.io.get_ref().leave_multicast_v4(&group, &interface)
+    }
+
+    /// Joins an IPv6 group on the interface with the index `interface`; 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.io.get_ref().join_multicast_v6(&group, interface)
+    }
+
+    /// Leaves an IPv6 group on the interface with the index `interface`; 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.io.get_ref().leave_multicast_v6(&group, interface)
+    }
+
+    /// Takes the error that the system keeps for the socket, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.get_ref().take_error()
     }
 
     /// Takes over a socket of the standard library and switches it to non-blocking mode.

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use self::exit::exit;
 pub use self::hooks::at_exit;
 pub(crate) use self::outcome::Ended;
-pub use self::report::{AbandonedJob, ShutdownReport, Survivor};
+pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
 
 use self::closing::Closing;
 use self::dumps::Dumps;

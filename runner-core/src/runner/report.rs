@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::debug::Activity;
 use crate::exception::TaskInfo;
 use crate::pool::RunningJob;
+use crate::process::LeftChild;
 
 /// What an orderly shutdown did, and what it could not do.
 ///
@@ -31,6 +32,7 @@ pub struct ShutdownReport {
     pub(super) survivors: Vec<Survivor>,
     pub(super) errors: Vec<String>,
     pub(super) abandoned_jobs: Vec<AbandonedJob>,
+    pub(super) abandoned_children: Vec<AbandonedChild>,
 }
 
 /// A task that was still running when the shutdown's time was over. Its future was dropped.
@@ -47,6 +49,13 @@ pub struct Survivor {
 pub struct AbandonedJob {
     location: &'static Location<'static>,
     running_for: Duration,
+}
+
+/// A child process that was killed, because its `kill_on_drop` says so, and had not ended when the time was over.
+#[derive(Debug, Clone)]
+pub struct AbandonedChild {
+    id: u32,
+    program: String,
 }
 
 impl ShutdownReport {
@@ -70,9 +79,18 @@ impl ShutdownReport {
         &self.abandoned_jobs
     }
 
+    /// Returns the child processes that were killed and outlived the deadline. They are still waited for, and leave no zombie
+    /// as long as this process lives.
+    pub fn abandoned_children(&self) -> &[AbandonedChild] {
+        &self.abandoned_children
+    }
+
     /// Returns `true` if everything ended in time and nothing failed.
     pub fn is_clean(&self) -> bool {
-        self.survivors.is_empty() && self.errors.is_empty() && self.abandoned_jobs.is_empty()
+        self.survivors.is_empty()
+            && self.errors.is_empty()
+            && self.abandoned_jobs.is_empty()
+            && self.abandoned_children.is_empty()
     }
 
     /// Names the survivors from that one on, for stderr.
@@ -111,6 +129,15 @@ impl ShutdownReport {
         }
         text
     }
+}
+
+/// Names the children that did not end, for stderr.
+pub(super) fn abandoned_children_text(children: &[AbandonedChild]) -> String {
+    let mut text = String::from("Child processes that were killed and have not ended:\n");
+    for AbandonedChild { id, program } in children {
+        let _ = writeln!(text, "  {id} ({program})");
+    }
+    text
 }
 
 fn times(count: u32) -> String {
@@ -158,5 +185,24 @@ impl AbandonedJob {
     /// Returns for how long it had been running.
     pub fn running_for(&self) -> Duration {
         self.running_for
+    }
+}
+
+impl AbandonedChild {
+    pub(super) fn new(child: LeftChild) -> AbandonedChild {
+        AbandonedChild {
+            id: child.id,
+            program: child.program,
+        }
+    }
+
+    /// Returns the process's number.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Returns the program that was started.
+    pub fn program(&self) -> &str {
+        &self.program
     }
 }

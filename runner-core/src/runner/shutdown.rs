@@ -1,8 +1,9 @@
 //! The orderly end of a loop, phase by phase.
 //!
 //! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) exit hooks run,
-//! (3) async generators are closed, (4) the default executor is shut down, (5) the loop is closed. One deadline bounds all
-//! of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
+//! (3) async generators are closed, (4) the default executor is shut down, (5) children that are to end with the loop are
+//! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
+//! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,14 +15,22 @@ use std::time::{Duration, Instant};
 
 use super::closing::Closing;
 use super::hooks::{self, ExitHooks, Hook};
-use super::report::{AbandonedJob, ShutdownReport, Survivor};
+use super::report::{
+    AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
+};
+use crate::cancel::timeout;
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
+use crate::io;
+use crate::process::{self, LeftChild};
 use crate::task::cell::{RunsIn, TaskOptions};
 use crate::task::{Task, TaskRef};
 
 /// How long the default executor is waited for; CPython's constant since 3.12.
 const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long the standard streams are waited for: somebody may have stopped the terminal and gone.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a close waits that was hurried by a press of Ctrl-C.
 const HURRIED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -65,6 +74,13 @@ pub(super) fn shut_down(
         shutdown.attempt(Shutdown::run_exit_hooks);
         shutdown.attempt(Shutdown::end_tasks);
         shutdown.note_survivors();
+    }
+    // Neither of them lets code of the program run, so nothing comes afterwards.
+    if process::is_in_use() {
+        shutdown.attempt(Shutdown::end_children);
+    }
+    if io::are_streams_in_use() {
+        shutdown.attempt(Shutdown::flush_output);
     }
     hooks.give_up(event_loop, "the loop cannot run any more");
     let Shutdown {
@@ -343,6 +359,47 @@ impl Shutdown<'_> {
         self.wait_while(limit, WaitsFor::Jobs, || {
             !joining.is_finished() && !closing.is_hurried()
         })
+    }
+
+    // ----- what lives outside of the loop -----
+
+    /// Kills the children that are to end with the loop, and waits for them.
+    fn end_children(&mut self) -> Result<(), RunError> {
+        let handle = self.event_loop.handle();
+        if !process::has_killed(&handle) {
+            return Ok(());
+        }
+        let core = self.event_loop.core().clone();
+        // No clock may jump past a process that is just ending.
+        core.outside.set(core.outside.get() + 1);
+        let waited = self.run_task(own_task("end_children"), process::end_killed(handle));
+        core.outside.set(core.outside.get() - 1);
+        let left = LeftChild::all(&handle).into_iter().map(AbandonedChild::new);
+        self.report.abandoned_children = left.collect();
+        if !self.report.abandoned_children.is_empty() {
+            write_to_stderr(&abandoned_children_text(&self.report.abandoned_children));
+        }
+        waited.map(drop)
+    }
+
+    /// Waits for what was written to the standard streams; it belongs to the process, so the time is the real one.
+    fn flush_output(&mut self) -> Result<(), RunError> {
+        let end = Instant::now() + OUTPUT_TIMEOUT;
+        while io::has_unwritten() && Instant::now() < end {
+            let flushing = timeout(OUTPUT_TIMEOUT, io::flush_all());
+            self.run_task(own_task("flush_output"), flushing)?;
+            if self.is_over() {
+                break;
+            }
+        }
+        for (text, is_stderr) in io::take_losses() {
+            // Where nobody reads stderr, telling it there would wait for ever.
+            if !is_stderr {
+                write_to_stderr(&format!("{text}\n"));
+            }
+            self.report.errors.push(text);
+        }
+        Ok(())
     }
 }
 

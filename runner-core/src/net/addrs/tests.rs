@@ -64,3 +64,31 @@ fn an_empty_list_has_no_address() {
         .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
+
+/// As a resolver whose server is silent.
+#[test]
+fn a_look_up_that_takes_long_does_not_hold_the_shutdown_back() {
+    let executor = crate::ThreadPoolExecutor::new();
+    let (silence, silent) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let job = executor.submit_with(move |stop| {
+        unless_stopped(&stop, move || {
+            begun.send(()).unwrap();
+            silent.recv()
+        })
+    });
+    has_begun.recv_timeout(Duration::from_secs(10)).unwrap();
+    let report = executor.shutdown(true, Some(Duration::from_secs(10)));
+    assert!(report.is_complete(), "{report:?}");
+    // It was still silent by then.
+    drop(silence);
+    let given_up = crate::run(job).unwrap().unwrap();
+    assert!(given_up.is_none());
+}
+
+#[test]
+fn a_look_up_in_time_gives_its_result() {
+    let executor = crate::ThreadPoolExecutor::new();
+    let stop = executor.stop_token();
+    assert_eq!(unless_stopped(&stop, || 7), Some(7));
+}
