@@ -1,4 +1,4 @@
-//! hyper's streams of bytes over those of `futures-io`.
+//! hyper's streams of bytes over those of `futures-io`, and the other way round.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, ready};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use runner_core::io::{AsyncRead, AsyncWrite};
 
 /// The most that one read asks for. hyper's buffer may be far larger, and what is offered to the stream must be cleared first.
@@ -14,7 +14,8 @@ const READ_SIZE: usize = 64 * 1024;
 
 /// Carries hyper's bytes over anything with the traits of `futures-io`: sockets of this crate, TLS over them, pipes.
 ///
-/// Bytes are read into hyper's own buffer, with no copy in between.
+/// Bytes are read into hyper's own buffer, with no copy in between. It works the other way round as well: over one of hyper's
+/// streams, such as an upgraded connection, it has the traits of `futures-io`.
 ///
 /// hyper writes head and body in one vectored write. Over a stream that has none of its own, such as TLS, tell hyper's builder
 /// `writev(false)`: it then joins them first, which makes one record instead of two.
@@ -100,5 +101,43 @@ impl<T: AsyncWrite + Unpin> Write for Io<T> {
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+}
+
+impl<T: Read + Unpin> AsyncRead for Io<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer.unfilled()))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+}
+
+impl<T: Write + Unpin> AsyncWrite for Io<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

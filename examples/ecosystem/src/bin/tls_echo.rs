@@ -112,7 +112,9 @@ async fn ask(address: &str, certificate: &str) -> Outcome {
         .with_no_client_auth();
     let stream = TcpStream::connect(address).await?;
     let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(ServerName::try_from(NAME)?, stream).await?;
+    let stream = connector
+        .connect(ServerName::try_from(NAME)?, stream)
+        .await?;
     let (mut from_server, mut to_server) = futures_lite::io::split(stream);
     TaskGroup::scope(async |group| {
         let typing = group.spawn(async move {
