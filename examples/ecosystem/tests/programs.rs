@@ -88,7 +88,7 @@ fn the_json_server_keeps_notes() {
         (200, "127.0.0.1\n".to_owned())
     );
     child.signal(SIGTERM);
-    assert_eq!(child.wait().status.signal(), Some(SIGTERM));
+    assert_eq!(child.finish().status.signal(), Some(SIGTERM));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_json_server_answers_what_is_under_way_when_it_is_terminated() {
     assert_eq!(idle.read(&mut [0]).unwrap(), 0);
     assert_eq!(receive(slow), (200, "slow, but done\n".to_owned()));
     child.wait_for_line("every request was answered");
-    assert_eq!(child.wait().status.signal(), Some(SIGTERM));
+    assert_eq!(child.finish().status.signal(), Some(SIGTERM));
     let refused = TcpStream::connect(&address).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
 }
@@ -123,9 +123,9 @@ fn the_tls_server_echoes_and_says_goodbye_when_it_is_interrupted() {
     client.wait_for_line("and again");
     server.press_ctrl_c();
     server.wait_for_line("said goodbye to a client");
-    assert_eq!(server.wait().status.signal(), Some(SIGINT));
+    assert_eq!(server.finish().status.signal(), Some(SIGINT));
     // Without the goodbye the client would fail: the line could have been cut.
-    assert_eq!(client.wait().status.code(), Some(0));
+    assert_eq!(client.finish().status.code(), Some(0));
 }
 
 /// The next line that the chat shows.
@@ -183,5 +183,5 @@ fn the_chat_tells_everybody_everything_and_why_it_stops() {
     }
     child.wait_for_line("was told");
     child.wait_for_line("was told");
-    assert_eq!(child.wait().status.signal(), Some(SIGTERM));
+    assert_eq!(child.finish().status.signal(), Some(SIGTERM));
 }

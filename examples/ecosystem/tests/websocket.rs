@@ -35,9 +35,9 @@ async fn messages_of_every_kind_and_size_come_back() {
     let (mut client, mut server) = connected().await;
     let echo = asyncio::spawn(async move {
         while let Some(message) = server.next().await {
-            match message? {
-                message @ (Message::Text(_) | Message::Binary(_)) => server.send(message).await?,
-                _ => {}
+            let message = message?;
+            if message.is_text() || message.is_binary() {
+                server.send(message).await?;
             }
         }
         Ok::<_, Error>(())
