@@ -41,6 +41,9 @@ impl Step {
 /// A workspace of its own, which builds libraries that nobody else needs here.
 const ECOSYSTEM: &str = "examples/ecosystem/Cargo.toml";
 
+/// The feature that the web server needs, an example with tests of its own.
+const EXAMPLES: &str = "hyper";
+
 /// In this order. Doc tests are run once, in the debug build; the release build runs everything else a second time.
 const STEPS: &[Step] = &[
     Step::cargo("fmt", &["fmt", "--all", "--check"]),
@@ -65,6 +68,8 @@ const STEPS: &[Step] = &[
             "clippy",
             "--workspace",
             "--all-targets",
+            "--features",
+            EXAMPLES,
             "--",
             "-D",
             "warnings",
@@ -106,7 +111,14 @@ const STEPS: &[Step] = &[
     .with_env("RUSTDOCFLAGS", "-D warnings"),
     Step::cargo(
         "examples, release",
-        &["build", "--workspace", "--release", "--examples"],
+        &[
+            "build",
+            "--workspace",
+            "--release",
+            "--examples",
+            "--features",
+            EXAMPLES,
+        ],
     ),
     Step::cargo(
         "tests, release",
@@ -114,6 +126,8 @@ const STEPS: &[Step] = &[
             "test",
             "--workspace",
             "--release",
+            "--features",
+            EXAMPLES,
             "--lib",
             "--bins",
             "--tests",
@@ -127,7 +141,10 @@ const STEPS: &[Step] = &[
         &["test", "-p", "runner-interop", "--all-features"],
     ),
     Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
-    Step::cargo("tests, debug", &["test", "--workspace"]),
+    Step::cargo(
+        "tests, debug",
+        &["test", "--workspace", "--features", EXAMPLES],
+    ),
 ];
 
 /// Goes through all steps.
