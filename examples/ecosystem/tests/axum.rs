@@ -381,6 +381,63 @@ async fn a_handler_that_panics_ends_its_connection_and_no_other() {
     server.stop().await;
 }
 
+#[asyncio::test(timeout = "20s")]
+async fn a_handler_can_take_its_connection_over_and_keep_it_through_the_stop() {
+    async fn take_over(mut request: Request) -> impl axum::response::IntoResponse {
+        let upgrade = hyper::upgrade::on(&mut request);
+        asyncio::spawn(async move {
+            let mut stream = Io::new(upgrade.await.unwrap());
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).await.unwrap();
+            word.reverse();
+            stream.write_all(&word).await.unwrap();
+        });
+        let headers = [("connection", "upgrade"), ("upgrade", "backwards")];
+        (StatusCode::SWITCHING_PROTOCOLS, headers)
+    }
+    let router = Router::new().route("/", get(take_over));
+    let server = Server::start(router, |serve| serve).await;
+    let mut client = server.connect().await;
+    let request =
+        b"GET / HTTP/1.1\r\nhost: me\r\nconnection: upgrade\r\nupgrade: backwards\r\n\r\n";
+    client.stream.write_all(request).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.stream.read_exact(&mut byte).await.unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    server.stop().await;
+    client.stream.write_all(b"abcd").await.unwrap();
+    let mut answer = String::new();
+    client.stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "dcba");
+}
+
+#[asyncio::test(virtual_time)]
+async fn a_local_future_that_is_cancelled_is_dropped_where_it_waits() {
+    let dropped = Rc::new(Event::new());
+    let guard = dropped.clone();
+    let task = asyncio::spawn(local(async move {
+        let _guard = Guard(guard);
+        asyncio::sleep(Duration::MAX).await;
+    }));
+    asyncio::sleep(SHORT).await;
+    assert!(!dropped.is_set());
+    task.cancel();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(dropped.is_set());
+
+    /// Tells when it is dropped.
+    struct Guard(Rc<Event>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.set();
+        }
+    }
+}
+
 /// tokio is there for its channels and traits, which need no runtime; threads, a reactor and timers are not even compiled.
 #[test]
 fn no_other_runtime_is_built() {

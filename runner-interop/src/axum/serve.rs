@@ -94,7 +94,7 @@ pub fn serve<L: Listener>(listener: L, router: Router) -> Serve<L> {
     Serve {
         listener,
         router,
-        max_connections: usize::MAX >> 3,
+        max_connections: usize::MAX,
         idle_timeout: Duration::from_secs(30),
         stop_timeout: Duration::from_secs(10),
     }
