@@ -7,7 +7,7 @@
 //! Run it, and try it from another terminal:
 //!
 //! ```text
-//! cargo run --release --features hyper --example web_server -- --listen 127.0.0.1:8080 --access-log access.log
+//! cargo run --release --example web_server -- --listen 127.0.0.1:8080 --access-log access.log
 //!
 //! curl http://127.0.0.1:8080/
 //! curl http://127.0.0.1:8080/slow?ms=3000

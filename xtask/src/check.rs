@@ -41,9 +41,6 @@ impl Step {
 /// A workspace of its own, which builds libraries that nobody else needs here.
 const ECOSYSTEM: &str = "examples/ecosystem/Cargo.toml";
 
-/// The feature that the web server needs, an example with tests of its own.
-const EXAMPLES: &str = "hyper";
-
 /// In this order. Doc tests are run once, in the debug build; the release build runs everything else a second time.
 const STEPS: &[Step] = &[
     Step::cargo("fmt", &["fmt", "--all", "--check"]),
@@ -68,8 +65,6 @@ const STEPS: &[Step] = &[
             "clippy",
             "--workspace",
             "--all-targets",
-            "--features",
-            EXAMPLES,
             "--",
             "-D",
             "warnings",
@@ -111,14 +106,7 @@ const STEPS: &[Step] = &[
     .with_env("RUSTDOCFLAGS", "-D warnings"),
     Step::cargo(
         "examples, release",
-        &[
-            "build",
-            "--workspace",
-            "--release",
-            "--examples",
-            "--features",
-            EXAMPLES,
-        ],
+        &["build", "--workspace", "--release", "--examples"],
     ),
     Step::cargo(
         "tests, release",
@@ -126,8 +114,6 @@ const STEPS: &[Step] = &[
             "test",
             "--workspace",
             "--release",
-            "--features",
-            EXAMPLES,
             "--lib",
             "--bins",
             "--tests",
@@ -141,10 +127,7 @@ const STEPS: &[Step] = &[
         &["test", "-p", "runner-interop", "--all-features"],
     ),
     Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
-    Step::cargo(
-        "tests, debug",
-        &["test", "--workspace", "--features", EXAMPLES],
-    ),
+    Step::cargo("tests, debug", &["test", "--workspace"]),
 ];
 
 /// Goes through all steps.
