@@ -4,6 +4,7 @@ mod asyncio;
 mod bare;
 mod smol;
 mod tokio;
+mod tokio_local;
 
 use crate::workloads::{Run, Workload};
 
@@ -15,6 +16,10 @@ pub(crate) struct Contestant {
     /// The crates whose versions the report states.
     pub(crate) crates: &'static [&'static str],
     pub(crate) kind: Kind,
+    /// Does so many times fewer operations, and those only once: it would take too long otherwise.
+    pub(crate) slowness: usize,
+    /// Called once in the process that measures, before the workload: two contestants of one file choose their way here.
+    pub(crate) prepare: fn(),
     /// Its function for a workload, if it can do that.
     pub(crate) run: fn(Workload) -> Option<Run>,
 }
@@ -34,6 +39,7 @@ pub(crate) enum Kind {
 pub(crate) const ALL: &[&Contestant] = &[
     &asyncio::CONTESTANT,
     &tokio::CONTESTANT,
+    &tokio_local::CONTESTANT,
     &smol::CONTESTANT,
     &bare::CONTESTANT,
 ];

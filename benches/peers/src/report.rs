@@ -4,11 +4,22 @@ use std::fmt::Write;
 
 use crate::contestants::{Contestant, Kind};
 use crate::machine;
-use crate::rounds::{Plan, Results};
-use crate::workloads::Unit;
+use crate::rounds::{self, Findings, Line, Plan};
+use crate::workloads::{Figure, Unit};
+
+/// Measures, and writes everything to where it is wanted.
+pub(crate) fn measure_and_write(mut plan: Plan) -> Result<(), String> {
+    let load_before = machine::load();
+    let absent = rounds::leave_out_absent(&mut plan);
+    let mut findings = rounds::run(&plan);
+    findings.problems.splice(0..0, absent);
+    let text = markdown(&plan, &findings, &load_before);
+    print!("{text}");
+    Ok(())
+}
 
 /// Returns everything that is printed, as Markdown.
-pub(crate) fn markdown(plan: &Plan, results: &[Results], load_before: &str) -> String {
+fn markdown(plan: &Plan, findings: &Findings, load_before: &str) -> String {
     let mut text = String::new();
     let load_after = machine::load();
     let rounds = plan.rounds;
@@ -24,6 +35,9 @@ pub(crate) fn markdown(plan: &Plan, results: &[Results], load_before: &str) -> S
             "Rows with two threads ran on all processors, as there is no `taskset`.\n"
         );
     }
+    for problem in &findings.problems {
+        let _ = writeln!(text, "Missing: {problem}.\n");
+    }
     for contestant in &plan.contestants {
         let _ = writeln!(
             text,
@@ -33,46 +47,44 @@ pub(crate) fn markdown(plan: &Plan, results: &[Results], load_before: &str) -> S
             versions(contestant)
         );
     }
-    let _ = write!(text, "\n| workload |");
+    text.push('\n');
+    table(&mut text, plan, &findings.lines);
+    text
+}
+
+/// One line for each figure, one column for each contestant: its cost and, below, ours in terms of it.
+fn table(text: &mut String, plan: &Plan, lines: &[Line]) {
+    let _ = write!(text, "| workload |");
     for contestant in &plan.contestants {
         let _ = write!(text, " {} |", contestant.name);
     }
+    let _ = writeln!(text, "\n|---|{}", "--:|".repeat(plan.contestants.len()));
+    let is_ours = |known: &&Contestant| known.kind == Kind::Ours;
     let ours = plan
         .contestants
         .iter()
-        .position(|known| known.kind == Kind::Ours);
-    let others: Vec<usize> = (0..plan.contestants.len())
-        .filter(|index| Some(*index) != ours)
-        .collect();
-    if ours.is_some() {
-        for &other in &others {
-            let _ = write!(text, " to {} |", plan.contestants[other].name);
-        }
-    }
-    let ratios = if ours.is_some() { others.len() } else { 0 };
-    let _ = writeln!(
-        text,
-        "\n|---|{}",
-        "--:|".repeat(plan.contestants.len() + ratios)
-    );
-    for Results { row, costs } in results {
-        let _ = write!(
-            text,
-            "| {}, {} |",
-            row.name,
-            heading(row.unit, row.operation)
-        );
-        for costs in costs {
-            let _ = write!(text, " {} |", cell(row.unit, costs));
-        }
-        if let Some(ours) = ours {
-            for &other in &others {
-                let _ = write!(text, " {} |", ratio(&costs[ours], &costs[other]));
-            }
+        .copied()
+        .position(|known| is_ours(&known));
+    for Line {
+        name,
+        figure,
+        costs,
+    } in lines
+    {
+        let _ = write!(text, "| {name}, {} |", heading(figure));
+        for (index, other) in costs.iter().enumerate() {
+            let _ = match ours {
+                Some(ours) if ours != index => write!(
+                    text,
+                    " {}{} |",
+                    cell(figure.unit, other),
+                    ratio(&costs[ours], other)
+                ),
+                _ => write!(text, " {} |", cell(figure.unit, other)),
+            };
         }
         text.push('\n');
     }
-    text
 }
 
 fn versions(contestant: &Contestant) -> String {
@@ -87,12 +99,12 @@ fn versions(contestant: &Contestant) -> String {
     }
 }
 
-fn heading(unit: Unit, operation: &str) -> String {
-    match unit {
-        Unit::Nanoseconds => format!("ns per {operation}"),
-        Unit::Microseconds => format!("µs per {operation}"),
-        Unit::PerSecond => format!("{operation} per second"),
-        Unit::Bytes => format!("bytes per {operation}"),
+fn heading(figure: &Figure) -> String {
+    match figure.unit {
+        Unit::Nanoseconds => format!("ns {}", figure.what),
+        Unit::Microseconds => format!("µs {}", figure.what),
+        Unit::PerSecond => format!("{} per second", figure.what),
+        Unit::Bytes => format!("bytes {}", figure.what),
     }
 }
 
@@ -120,14 +132,11 @@ fn in_unit(unit: Unit, cost: f64) -> f64 {
 /// Our cost in terms of another's: the median over the rounds, in each of which both took their turn. Below 1, ours is
 /// lower.
 fn ratio(ours: &[f64], other: &[f64]) -> String {
-    let ratios: Vec<f64> = ours
-        .iter()
-        .zip(other)
-        .map(|(ours, other)| ours / other)
-        .collect();
+    let each = ours.iter().zip(other).map(|(ours, other)| ours / other);
+    let ratios: Vec<f64> = each.collect();
     match ratios.is_empty() {
-        true => "-".to_owned(),
-        false => format!("{:.2}", median(ratios)),
+        true => String::new(),
+        false => format!("<br>{:.2}", median(ratios)),
     }
 }
 
