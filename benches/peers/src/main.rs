@@ -9,7 +9,9 @@
 #![allow(clippy::duplicate_mod)]
 
 mod contestants;
+mod hello;
 mod machine;
+mod picture;
 mod report;
 mod rounds;
 mod same_futures_io;

@@ -1,9 +1,13 @@
 //! The table: medians with their spread, and how this project stands beside each of the others.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::{fs, io};
 
 use crate::contestants::{Contestant, Kind};
+use crate::hello;
 use crate::machine;
+use crate::picture;
 use crate::rounds::{self, Findings, Line, Plan};
 use crate::workloads::{Figure, Unit};
 
@@ -13,9 +17,38 @@ pub(crate) fn measure_and_write(mut plan: Plan) -> Result<(), String> {
     let absent = rounds::leave_out_absent(&mut plan);
     let mut findings = rounds::run(&plan);
     findings.problems.splice(0..0, absent);
+    if plan.is_building {
+        hello::measure(&plan, &mut findings);
+    }
     let text = markdown(&plan, &findings, &load_before);
     print!("{text}");
-    Ok(())
+    if let Some(path) = &plan.picture {
+        let svg = picture::svg(&plan, &findings.lines).ok_or("a picture needs asyncio")?;
+        fs::write(path, svg).map_err(|error| cannot("write", path, &error))?;
+    }
+    match &plan.text {
+        Some(path) => replace_last_run(path, &text),
+        None => Ok(()),
+    }
+}
+
+/// Between these two lines of the text lies the last run.
+const BEGIN: &str = "<!-- The last run, written by the benchmark, begins. -->\n";
+const END: &str = "<!-- The last run ends. -->\n";
+
+fn replace_last_run(path: &Path, run: &str) -> Result<(), String> {
+    let text = fs::read_to_string(path).map_err(|error| cannot("read", path, &error))?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or("the text does not say where the last run lies")?;
+    let text = format!("{before}{BEGIN}\n{run}\n{END}{after}");
+    fs::write(path, text).map_err(|error| cannot("write", path, &error))
+}
+
+fn cannot(verb: &str, path: &Path, error: &io::Error) -> String {
+    format!("cannot {verb} {}: {error}", path.display())
 }
 
 /// Returns everything that is printed, as Markdown.
@@ -99,12 +132,16 @@ fn versions(contestant: &Contestant) -> String {
     }
 }
 
-fn heading(figure: &Figure) -> String {
+pub(crate) fn heading(figure: &Figure) -> String {
     match figure.unit {
         Unit::Nanoseconds => format!("ns {}", figure.what),
         Unit::Microseconds => format!("µs {}", figure.what),
         Unit::PerSecond => format!("{} per second", figure.what),
         Unit::Bytes => format!("bytes {}", figure.what),
+        Unit::Kibibytes => format!("KiB {}", figure.what),
+        Unit::Milliseconds => format!("ms {}", figure.what),
+        Unit::Seconds => format!("s {}", figure.what),
+        Unit::Count => figure.what.to_owned(),
     }
 }
 
@@ -121,19 +158,26 @@ fn cell(unit: Unit, costs: &[f64]) -> String {
     }
 }
 
-fn in_unit(unit: Unit, cost: f64) -> f64 {
+pub(crate) fn in_unit(unit: Unit, cost: f64) -> f64 {
     match unit {
-        Unit::Nanoseconds | Unit::Bytes => cost,
+        Unit::Nanoseconds | Unit::Bytes | Unit::Count => cost,
+        Unit::Kibibytes => cost / 1024.0,
+        Unit::Milliseconds => cost / 1e6,
+        Unit::Seconds => cost / 1e9,
         Unit::Microseconds => cost / 1e3,
         Unit::PerSecond => 1e9 / cost,
     }
 }
 
-/// Our cost in terms of another's: the median over the rounds, in each of which both took their turn. Below 1, ours is
-/// lower.
+/// One's costs in terms of another's, in each round, in which both took their turn.
+pub(crate) fn ratios(one: &[f64], other: &[f64]) -> Vec<f64> {
+    let both = one.iter().zip(other);
+    both.map(|(one, other)| one / other).collect()
+}
+
+/// The median of our costs in terms of another's. Below 1, ours is lower.
 fn ratio(ours: &[f64], other: &[f64]) -> String {
-    let each = ours.iter().zip(other).map(|(ours, other)| ours / other);
-    let ratios: Vec<f64> = each.collect();
+    let ratios = ratios(ours, other);
     match ratios.is_empty() {
         true => String::new(),
         false => format!("<br>{:.2}", median(ratios)),
@@ -141,7 +185,7 @@ fn ratio(ours: &[f64], other: &[f64]) -> String {
 }
 
 /// Of two in the middle, the mean.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() % 2 {
@@ -151,7 +195,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Three digits that count.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value {
         10_000.0.. => format!("{:.1}k", value / 1e3),
         100.0.. => format!("{value:.0}"),

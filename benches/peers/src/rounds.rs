@@ -73,7 +73,7 @@ impl Plan {
             filters.is_empty() || filters.iter().any(|filter| row.name.contains(filter))
         };
         plan.rows = ROWS.iter().filter(is_asked_for).collect();
-        if plan.rows.is_empty() {
+        if plan.rows.is_empty() && !plan.is_building {
             return Err("no workload has such a name".to_owned());
         }
         Ok(plan)
@@ -242,20 +242,25 @@ fn output_of(mut command: Command) -> Result<String, String> {
     }
 }
 
-/// What a process said about its end, without the hint about backtraces.
+/// What a process said about its end: what it panicked with, or else its last line.
 fn last_words(said: &str) -> &str {
-    let is_telling = |line: &&str| !line.trim().is_empty() && !line.starts_with("note:");
-    let mut lines = said.lines().rev().filter(is_telling);
-    lines.next().unwrap_or("it said nothing").trim()
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    let after_panic = lines
+        .clone()
+        .skip_while(|line| !line.contains("panicked at"));
+    let words = after_panic.clone().nth(1).or_else(|| lines.next_back());
+    words.unwrap_or("it said nothing").trim()
 }
 
 /// In the process that was started for it: takes the row's figures and prints them.
 pub(crate) fn sample(workload: &str, name: &str) -> Result<(), String> {
     let (row, contestant) = (row(workload)?, contestant(name)?);
     let run = (contestant.run)(row.workload).ok_or("this contestant cannot do that")?;
+    machine::allow_many_descriptors();
     (contestant.prepare)();
-    let operations = row.operations / contestant.slowness;
-    let is_run_once = row.workload.runs_once() || contestant.slowness > 1;
+    let slowness = (contestant.slowness)(row.workload);
+    let operations = row.operations / slowness;
+    let is_run_once = row.workload.runs_once() || slowness > 1;
     if !is_run_once {
         run(operations);
     }
@@ -275,6 +280,7 @@ pub(crate) fn one(workload: &str, name: &str, operations: Option<&str>) -> Resul
     let (row, contestant) = (row(workload)?, contestant(name)?);
     let run = (contestant.run)(row.workload).ok_or("this contestant cannot do that")?;
     let operations = operations.map_or(Ok(row.operations), number)?;
+    machine::allow_many_descriptors();
     (contestant.prepare)();
     let figures = run(operations).figures(operations);
     let printed: Vec<String> = figures

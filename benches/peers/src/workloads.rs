@@ -84,6 +84,10 @@ pub(crate) enum Unit {
     /// Operations in a second: more is better.
     PerSecond,
     Bytes,
+    Kibibytes,
+    Milliseconds,
+    Seconds,
+    Count,
 }
 
 /// A line of the table. Most rows have one, those that state a distribution have several.
@@ -93,7 +97,7 @@ pub(crate) struct Figure {
     pub(crate) what: &'static str,
 }
 
-const fn figure(unit: Unit, what: &'static str) -> Figure {
+pub(crate) const fn figure(unit: Unit, what: &'static str) -> Figure {
     Figure { unit, what }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use asyncio::net::{TcpListener, TcpStream};
 use asyncio::{Runner, Task, sleep, spawn, timeout, yield_now};
 
-use super::{Contestant, Kind};
+use super::{Contestant, Hello, Kind};
 use crate::same_futures_io::{drain, echo, echo_once, pour};
 use crate::same_work::Waiting;
 use crate::workloads::{Cost, Run, Workload};
@@ -26,8 +26,12 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     about: "a `Runner` without the signal ladder, except in the rows that name it",
     crates: &[],
     kind: Kind::Ours,
-    slowness: 1,
+    slowness: |_| 1,
     prepare: || {},
+    hello: Hello::Package {
+        dependencies: &[("asyncio", "")],
+        main: "#[asyncio::main]\nasync fn main() {\n    println!(\"hello\");\n}\n",
+    },
     run,
 };
 

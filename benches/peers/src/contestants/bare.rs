@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use async_task::{Runnable, Task};
 
-use super::{Contestant, Kind};
+use super::{Contestant, Hello, Kind};
 use crate::same_work::{Waiting, WakeSelf};
 use crate::workloads::{Cost, Run, Workload};
 
@@ -20,8 +20,9 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     about: "async-task and a `VecDeque`, nothing else: a limit, no runtime",
     crates: &["async-task"],
     kind: Kind::Limit,
-    slowness: 1,
+    slowness: |_| 1,
     prepare: || {},
+    hello: Hello::None,
     run,
 };
 

@@ -10,7 +10,7 @@ use blocking::unblock as blocking;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
-use super::{Contestant, Kind};
+use super::{Contestant, Hello, Kind};
 use crate::same_futures_io::{drain, echo, echo_once, pour};
 use crate::same_work::Waiting;
 use crate::workloads::{Cost, Run, Workload};
@@ -35,8 +35,18 @@ pub(super) const CONTESTANT: Contestant = Contestant {
         "polling",
     ],
     kind: Kind::Peer,
-    slowness: 1,
+    slowness: |_| 1,
     prepare: || {},
+    hello: Hello::Package {
+        dependencies: &[
+            ("async-executor", "[]"),
+            ("async-io", "[]"),
+            ("blocking", "[]"),
+            ("futures-lite", r#"["std"]"#),
+        ],
+        main: "fn main() {\n    let executor = async_executor::LocalExecutor::new();\n    \
+               async_io::block_on(executor.run(async { println!(\"hello\") }));\n}\n",
+    },
     run,
 };
 

@@ -12,7 +12,7 @@ use tokio::spawn;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::{Contestant, Kind};
+use super::{Contestant, Hello, Kind};
 use crate::same_work::Waiting;
 use crate::tcp_clients::{BULK_BUFFER, MESSAGE_LENGTH, SERVER_BUFFER};
 use crate::workloads::{Cost, Run, Workload};
@@ -31,8 +31,15 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     about: "the current_thread runtime with I/O and timers enabled",
     crates: &["tokio"],
     kind: Kind::Peer,
-    slowness: 1,
+    slowness: |_| 1,
     prepare: || {},
+    hello: Hello::Package {
+        dependencies: &[(
+            "tokio",
+            r#"["rt", "macros", "time", "net", "io-util", "signal"]"#,
+        )],
+        main: "#[tokio::main(flavor = \"current_thread\")]\nasync fn main() {\n    println!(\"hello\");\n}\n",
+    },
     run,
 };
 

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, spawn_local as spawn, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::tokio::{accept, blocking, detach, drain, echo, echo_once, join, listen, pour};
-use super::{Contestant, Kind};
+use super::{Contestant, Hello, Kind};
 use crate::same_work::Waiting;
 use crate::workloads::{Cost, Run, Workload};
 
@@ -26,8 +26,9 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     about: "the same tokio's `LocalRuntime`, with `spawn_local`",
     crates: &[],
     kind: Kind::Peer,
-    slowness: 1,
+    slowness: |_| 1,
     prepare: || {},
+    hello: Hello::None,
     run,
 };
 
