@@ -20,11 +20,13 @@ pub(crate) fn measure_and_write(mut plan: Plan) -> Result<(), String> {
     if plan.is_building {
         hello::measure(&plan, &mut findings);
     }
-    let text = markdown(&plan, &findings, &load_before);
+    let mut text = markdown(&plan, &findings, &load_before);
     print!("{text}");
     if let Some(path) = &plan.picture {
         let svg = picture::svg(&plan, &findings.lines).ok_or("a picture needs asyncio")?;
         fs::write(path, svg).map_err(|error| cannot("write", path, &error))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let _ = write!(text, "\n![Costs in terms of asyncio's]({name})\n");
     }
     match &plan.text {
         Some(path) => replace_last_run(path, &text),
@@ -59,8 +61,9 @@ fn markdown(plan: &Plan, findings: &Findings, load_before: &str) -> String {
     // Writing to a `String` does not fail.
     let _ = writeln!(
         text,
-        "{}.\n{rounds} rounds, load average {load_before} before and {load_after} after them.\n",
+        "{}.\n{rounds} {}, load average {load_before} before and {load_after} after.\n",
         machine::description(),
+        if rounds == 1 { "round" } else { "rounds" },
     );
     if !machine::can_pin() {
         let _ = writeln!(
@@ -172,7 +175,9 @@ pub(crate) fn in_unit(unit: Unit, cost: f64) -> f64 {
 /// One's costs in terms of another's, in each round, in which both took their turn.
 pub(crate) fn ratios(one: &[f64], other: &[f64]) -> Vec<f64> {
     let both = one.iter().zip(other);
-    both.map(|(one, other)| one / other).collect()
+    let each = both.map(|(one, other)| one / other);
+    // A lateness may be nothing at all.
+    each.filter(|ratio| ratio.is_finite()).collect()
 }
 
 /// The median of our costs in terms of another's. Below 1, ours is lower.
@@ -197,6 +202,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 /// Three digits that count.
 pub(crate) fn digits(value: f64) -> String {
     match value {
+        1e6.. => format!("{:.2}M", value / 1e6),
         10_000.0.. => format!("{:.1}k", value / 1e3),
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
