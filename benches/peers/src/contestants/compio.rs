@@ -31,7 +31,11 @@ pub(super) const EPOLL: Contestant = Contestant {
     about: "compio's polling driver",
     crates: &["compio"],
     kind: Kind::Peer,
-    slowness: |_| 1,
+    slowness: |workload| match workload {
+        // Here a wake-up also rouses the driver, with a system call or more.
+        Workload::SpawnOne | Workload::WakeSelf | Workload::PingPong => 10,
+        _ => 1,
+    },
     prepare: || {},
     hello: Hello::Package {
         dependencies: &[("compio", r#"["runtime", "polling", "net", "time"]"#)],
