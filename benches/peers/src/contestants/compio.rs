@@ -199,6 +199,7 @@ fn cancel(count: usize) -> Cost {
     })
 }
 
+/// `cancel` begins when it is awaited, hence one after the other.
 fn cancel_join(count: usize) -> Cost {
     in_task(async move {
         let tasks = waiting_tasks(count, Waiting::new).await;
@@ -210,6 +211,7 @@ fn cancel_join(count: usize) -> Cost {
     })
 }
 
+/// One after the other, as above.
 fn shutdown(count: usize) -> Cost {
     let runtime = runtime();
     let tasks = runtime.block_on(waiting_tasks(count, Waiting::with_waker));

@@ -136,6 +136,7 @@ fn cancel(count: usize) -> Cost {
     })
 }
 
+/// `cancel` begins when it is awaited, hence one after the other.
 fn cancel_join(count: usize) -> Cost {
     in_task(async move {
         let tasks = waiting_tasks(count, Waiting::new).await;
