@@ -117,6 +117,8 @@ impl EventLoopBuilder {
             beat: Default::default(),
             watchdog: Default::default(),
             current_callback: Default::default(),
+            recording: Default::default(),
+            run_times: Default::default(),
             slow_callback_duration: Cell::new(
                 self.slow_callback_duration
                     .unwrap_or(Duration::from_millis(100)),

@@ -14,12 +14,14 @@ mod outcome;
 mod program;
 mod report;
 mod shutdown;
+mod tracing;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::panic::{self, Location};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use crate::large::is_large;
 use crate::logging::{Level, say};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::{RunsIn, TaskOptions};
+use crate::timeline::{Span, Timeline};
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
 ///
@@ -150,6 +153,8 @@ struct Options {
     shutdown_timeout: Option<Duration>,
     detached_panic: DetachedPanic,
     blocked_loop_after: Option<Duration>,
+    /// As the environment says, unless set.
+    trace: Option<PathBuf>,
     /// As debug mode, unless set.
     dump_on_signal: Option<bool>,
 }
@@ -223,6 +228,7 @@ impl Runner {
                 shutdown_timeout: None,
                 detached_panic: DetachedPanic::Report,
                 blocked_loop_after: None,
+                trace: None,
                 dump_on_signal: None,
             },
         }
@@ -387,6 +393,7 @@ impl Runner {
                 );
             }
         }
+        tracing::begin(event_loop, self.options.trace.as_deref());
         let is_wanted = self.options.dump_on_signal;
         if is_wanted.unwrap_or_else(|| event_loop.debug()) {
             self.dumps.set(Some(Dumps::begin(event_loop)));
@@ -473,6 +480,8 @@ impl Runner {
 /// While it lives, a run is under way, as the rest of the program sees it.
 struct RunningMain<'a> {
     event_loop: &'a EventLoop,
+    /// On the time line.
+    span: Option<Span>,
     program: &'a Program,
 }
 
@@ -493,6 +502,7 @@ impl<'a> RunningMain<'a> {
         }
         RunningMain {
             event_loop,
+            span: event_loop.core().span("runner", "run"),
             program,
         }
     }
@@ -503,6 +513,9 @@ impl Drop for RunningMain<'_> {
         self.program.end_run();
         let exceptions = &self.event_loop.core().scheduler.exceptions;
         exceptions.set_panic_keeper(None);
+        if self.span.take().is_some() {
+            self.event_loop.core().timeline().inspect(Timeline::flush);
+        }
     }
 }
 
@@ -697,6 +710,34 @@ impl RunnerBuilder {
     /// ```
     pub fn dump_on_signal(mut self, dump: bool) -> RunnerBuilder {
         self.options.dump_on_signal = Some(dump);
+        self
+    }
+
+    /// Writes the program's life to a file that [Perfetto](https://ui.perfetto.dev) and other viewers of Chrome's trace format
+    /// draw: each poll with the task's name and the line that spawned it, waits, wakes, spawns, timers, blocking jobs and the
+    /// phases of the shutdown. The environment variable `ASYNCIO_TRACE` does the same for a program as it is, unless this is
+    /// called. `%p` in the name becomes the process's number.
+    ///
+    /// The file is a whole JSON array at each moment, with what is under way at its end, so that it can be read whatever the
+    /// process has died of; only the last 20 ms may be missing then. It holds at most 64 MiB, or as many bytes as
+    /// `ASYNCIO_TRACE_LIMIT` says, and its last event says so if that was not enough. A later runner of the same process that
+    /// is given the same name continues it. A trace that cannot be written is said on stderr, and keeps nothing from running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let path = std::env::temp_dir().join("asyncio-example-%p.json");
+    /// let runner = asyncio::Runner::builder().trace(path).build();
+    /// runner.run(asyncio::yield_now()).unwrap();
+    /// runner.close().unwrap();
+    /// # let name = format!("asyncio-example-{}.json", std::process::id());
+    /// # let text = std::fs::read_to_string(std::env::temp_dir().join(&name)).unwrap();
+    /// # std::fs::remove_file(std::env::temp_dir().join(&name)).unwrap();
+    /// # assert!(text.contains("\"cat\":\"poll\""), "{text}");
+    /// ```
+    pub fn trace(mut self, path: impl Into<PathBuf>) -> RunnerBuilder {
+        self.options.trace = Some(path.into());
         self
     }
 

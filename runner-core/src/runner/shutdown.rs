@@ -64,23 +64,24 @@ pub(super) fn shut_down(
         failure: None,
     };
     shutdown.look_at_presses();
-    for phase in [
-        Shutdown::end_tasks,
-        Shutdown::close_asyncgens,
-        Shutdown::stop_executor,
-    ] {
+    let phases: [Phase<'_>; 3] = [
+        ("end tasks", Shutdown::end_tasks),
+        ("close async generators", Shutdown::close_asyncgens),
+        ("stop the executor", Shutdown::stop_executor),
+    ];
+    for phase in phases {
         shutdown.attempt(phase);
         // What came only now is ended in the same way.
-        shutdown.attempt(Shutdown::run_exit_hooks);
-        shutdown.attempt(Shutdown::end_tasks);
+        shutdown.attempt(("run exit hooks", Shutdown::run_exit_hooks));
+        shutdown.attempt(("end tasks", Shutdown::end_tasks));
         shutdown.note_survivors();
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
-        shutdown.attempt(Shutdown::end_children);
+        shutdown.attempt(("end children", Shutdown::end_children));
     }
     if io::are_streams_in_use() {
-        shutdown.attempt(Shutdown::flush_output);
+        shutdown.attempt(("flush output", Shutdown::flush_output));
     }
     hooks.give_up(event_loop, "the loop cannot run any more");
     let Shutdown {
@@ -95,6 +96,9 @@ pub(super) fn shut_down(
         None => closed.map(|()| report),
     }
 }
+
+/// One phase, and what it is called on a time line.
+type Phase<'a> = (&'static str, fn(&mut Shutdown<'a>) -> Result<(), RunError>);
 
 /// One shutdown under way.
 struct Shutdown<'a> {
@@ -112,9 +116,10 @@ struct Shutdown<'a> {
     failure: Option<RunError>,
 }
 
-impl Shutdown<'_> {
+impl<'a> Shutdown<'a> {
     /// Goes through one phase; what fails in it keeps no other from being gone through.
-    fn attempt(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
+    fn attempt(&mut self, (name, phase): Phase<'a>) {
+        let _span = self.event_loop.core().span("shutdown", name);
         match panic::catch_unwind(AssertUnwindSafe(|| phase(self))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -112,6 +112,12 @@ impl Scheduler {
         self.ready.borrow().len()
     }
 
+    /// Calls `look` with what stands in the queue from `place` on.
+    pub(crate) fn for_each_ready_from(&self, place: usize, look: impl FnMut(&Ready)) {
+        let ready = self.ready.borrow();
+        ready.range(place.min(ready.len())..).for_each(look);
+    }
+
     /// Wakes somebody who may be anybody: a waker that panics is reported, and the others are woken as well.
     pub(crate) fn wake(&self, waker: Waker) {
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
