@@ -195,6 +195,17 @@ impl LoopCore {
         self.beat().clone()
     }
 
+    /// The same, for those who look on from outside of the process.
+    pub(crate) fn begin_inspection(&self) -> Arc<Beat> {
+        self.set_watched(Interest::INSPECTION, true);
+        self.beat().clone()
+    }
+
+    pub(crate) fn end_inspection(&self) {
+        self.set_watched(Interest::INSPECTION, false);
+        self.set_run_times(false);
+    }
+
     pub(crate) fn end_dumps(&self) {
         self.set_watched(Interest::DUMPS, false);
     }

@@ -126,15 +126,32 @@ impl LoopCore {
     }
 
     /// Where this loop's doings are recorded, if they are.
+    #[inline]
     pub(crate) fn timeline(&self) -> Option<Timeline> {
-        if !self.scheduler.observed.has(Interest::TIMELINE) {
-            return None;
+        match self.scheduler.observed.has(Interest::TIMELINE) {
+            true => self.recorded_timeline(),
+            false => None,
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recorded_timeline(&self) -> Option<Timeline> {
         Some(self.recording()?.timeline.clone())
     }
 
     /// Begins something that is to be seen as one piece of the time line.
+    #[inline]
     pub(crate) fn span(&self, category: &'static str, name: &'static str) -> Option<Span> {
+        match self.scheduler.observed.has(Interest::TIMELINE) {
+            true => self.begin_span(category, name),
+            false => None,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_span(&self, category: &'static str, name: &'static str) -> Option<Span> {
         let timeline = self.timeline()?;
         Some(timeline.span(category, name, Details::default()))
     }

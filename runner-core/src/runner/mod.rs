@@ -8,6 +8,7 @@ mod closing;
 mod dumps;
 mod exit;
 mod hooks;
+mod inspection;
 pub(crate) mod interrupt;
 mod ladder;
 mod outcome;
@@ -32,6 +33,7 @@ pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
 
 use self::closing::Closing;
 use self::dumps::Dumps;
+use self::inspection::Inspection;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
 use self::program::Program;
@@ -141,6 +143,8 @@ pub struct Runner {
     armed: Cell<Option<Armed>>,
     /// While the runner is initialised: the signals that ask what the program is doing.
     dumps: Cell<Option<Dumps>>,
+    /// The same for those who look on from outside.
+    inspection: Cell<Option<Inspection>>,
 }
 
 /// What the builder was told.
@@ -394,6 +398,7 @@ impl Runner {
             }
         }
         tracing::begin(event_loop, self.options.trace.as_deref());
+        self.inspection.set(Inspection::begin_if_wanted(event_loop));
         let is_wanted = self.options.dump_on_signal;
         if is_wanted.unwrap_or_else(|| event_loop.debug()) {
             self.dumps.set(Some(Dumps::begin(event_loop)));
@@ -467,6 +472,7 @@ impl Runner {
         }
         *self.state.borrow_mut() = State::Closed;
         drop(self.dumps.take());
+        drop(self.inspection.take());
         // Last, so that no press falls behind it that is still of this close.
         let interruption = closing.outcome();
         let exit = live.program.exit.take();
@@ -750,6 +756,7 @@ impl RunnerBuilder {
             closes_next: Cell::new(false),
             armed: Cell::new(None),
             dumps: Cell::new(None),
+            inspection: Cell::new(None),
         }
     }
 }
