@@ -62,7 +62,10 @@ fn remarks(answer: &[Value]) -> impl Iterator<Item = String> {
 
 /// The tasks, one per line.
 pub(crate) fn table(answer: &[Value]) -> String {
-    let mut out = String::from("  TASK  NAME              WHAT IT DOES\n");
+    let mut out = String::new();
+    if answer.iter().any(is_task) {
+        out += "  TASK  NAME              WHAT IT DOES\n";
+    }
     for task in answer.iter().filter(|line| is_task(line)) {
         let (name, what) = (text(task, "name"), text(task, "activity"));
         let (id, spawned) = (number(task, "task"), text(task, "spawned"));
@@ -132,7 +135,10 @@ pub(crate) fn programs(answers: &[Vec<Value>]) -> String {
         let tasks: u64 = answer.iter().map(|line| number(line, "tasks")).sum();
         let (pid, program) = (number(process, "pid"), text(process, "program"));
         let _ = writeln!(out, "{pid:>7}  {tasks:>5}  {program}");
-        remarks(answer).for_each(|remark| out += &format!("         {remark}\n"));
+        let indent = "         ";
+        remarks(answer)
+            .map(|remark| remark.replace('\n', &format!("\n{indent}")))
+            .for_each(|remark| out += &format!("{indent}{remark}\n"));
     }
     out
 }

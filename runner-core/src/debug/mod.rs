@@ -25,6 +25,12 @@
 //!
 //! Debug mode is meant for development: it reads the clock twice per poll.
 //!
+//! # From outside
+//!
+//! `ASYNCIO_TRACE=trace.json` draws the program's life as a time line; see [`RunnerBuilder::trace`](crate::RunnerBuilder::trace). With
+//! `ASYNCIO_INSPECT=1` in the environment `asyncio-ps` shows the same user what the tasks of the running program wait for, also live.
+//! `docs/debugging.md` has four faults that are found with these tools.
+//!
 //! # Where messages go
 //!
 //! To stderr, one piece each; or, with the crate's feature `log`, to the program's logger, as records with the target

@@ -25,6 +25,10 @@ pub(super) struct Recording {
     known: RefCell<HashMap<u64, String>>,
     /// The length of the ready queue that was looked at.
     looked_at: Cell<usize>,
+    /// The run under way.
+    run: RefCell<Option<Span>>,
+    /// The phase of the shutdown under way.
+    phase: RefCell<Option<Span>>,
 }
 
 /// How long a task has run, since somebody wanted to know.
@@ -35,7 +39,7 @@ pub(crate) struct RunTime {
 }
 
 /// Kept while somebody wants to know; without an entry for tasks that are done.
-pub(super) type RunTimes = RefCell<HashMap<u64, RunTime>>;
+pub(super) type RunTimes = RefCell<Option<Box<HashMap<u64, RunTime>>>>;
 
 impl Recording {
     fn new(timeline: Timeline, core: &LoopCore) -> Recording {
@@ -43,6 +47,8 @@ impl Recording {
             timeline,
             known: RefCell::default(),
             looked_at: Cell::new(core.scheduler.ready_len()),
+            run: RefCell::default(),
+            phase: RefCell::default(),
         };
         for task in core.scheduler.tasks() {
             recording.begin_life(&task, "spawned before the trace began");
@@ -128,7 +134,7 @@ impl LoopCore {
     /// Where this loop's doings are recorded, if they are.
     #[inline]
     pub(crate) fn timeline(&self) -> Option<Timeline> {
-        match self.scheduler.observed.has(Interest::TIMELINE) {
+        match self.is_recorded() {
             true => self.recorded_timeline(),
             false => None,
         }
@@ -140,10 +146,13 @@ impl LoopCore {
         Some(self.recording()?.timeline.clone())
     }
 
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.scheduler.observed.has(Interest::TIMELINE)
+    }
+
     /// Begins something that is to be seen as one piece of the time line.
-    #[inline]
     pub(crate) fn span(&self, category: &'static str, name: &'static str) -> Option<Span> {
-        match self.scheduler.observed.has(Interest::TIMELINE) {
+        match self.is_recorded() {
             true => self.begin_span(category, name),
             false => None,
         }
@@ -158,6 +167,9 @@ impl LoopCore {
 
     /// The loop is being closed, and its tasks are gone.
     pub(super) fn end_recording(&self) {
+        if !self.is_recorded() {
+            return;
+        }
         if let Some(recording) = self.recording.take() {
             recording.end_all_lives();
             recording.timeline.flush();
@@ -237,6 +249,9 @@ impl LoopCore {
 
     fn count_time(&self, task: &TaskRef, taken: Duration) {
         let mut times = self.run_times.borrow_mut();
+        let Some(times) = &mut *times else {
+            return;
+        };
         if task.is_finished() {
             times.remove(&task.id());
             return;
@@ -249,17 +264,55 @@ impl LoopCore {
     /// Measures from now on how long each task runs, or no longer.
     pub(crate) fn set_run_times(&self, wanted: bool) {
         if wanted != self.scheduler.observed.has(Interest::TIMES) {
-            self.run_times.take();
+            drop(self.run_times.replace(wanted.then(Box::default)));
+            self.scheduler.observed.set(Interest::TIMES, wanted);
         }
-        self.scheduler.observed.set(Interest::TIMES, wanted);
     }
 
     /// How long a task has run since somebody wanted to know.
     pub(crate) fn run_time(&self, task: u64) -> RunTime {
-        self.run_times
-            .borrow()
-            .get(&task)
-            .copied()
-            .unwrap_or_default()
+        let times = self.run_times.borrow();
+        let time = times.as_ref().and_then(|times| times.get(&task));
+        time.copied().unwrap_or_default()
+    }
+
+    /// A phase of the shutdown begins, or the one under way is over.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn record_phase(&self, name: Option<&'static str>) {
+        if let Some(recording) = self.recording() {
+            let span = name.and_then(|name| self.span("shutdown", name));
+            drop(recording.phase.replace(span));
+        }
+    }
+
+    /// A runner's run begins.
+    #[inline]
+    pub(crate) fn record_run(&self) {
+        if self.is_recorded() {
+            self.set_run_span(true);
+        }
+    }
+
+    /// It is over.
+    #[inline]
+    pub(crate) fn record_end_of_run(&self) {
+        if self.is_recorded() {
+            self.set_run_span(false);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_run_span(&self, is_running: bool) {
+        if let Some(recording) = self.recording() {
+            let span = if is_running {
+                self.begin_span("runner", "run")
+            } else {
+                None
+            };
+            drop(recording.run.replace(span));
+            recording.timeline.flush();
+        }
     }
 }

@@ -45,7 +45,6 @@ use crate::large::is_large;
 use crate::logging::{Level, say};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::{RunsIn, TaskOptions};
-use crate::timeline::{Span, Timeline};
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
 ///
@@ -486,8 +485,6 @@ impl Runner {
 /// While it lives, a run is under way, as the rest of the program sees it.
 struct RunningMain<'a> {
     event_loop: &'a EventLoop,
-    /// On the time line.
-    span: Option<Span>,
     program: &'a Program,
 }
 
@@ -506,9 +503,9 @@ impl<'a> RunningMain<'a> {
                 .exceptions
                 .set_panic_keeper(Some(Rc::new(keep)));
         }
+        event_loop.core().record_run();
         RunningMain {
             event_loop,
-            span: event_loop.core().span("runner", "run"),
             program,
         }
     }
@@ -519,9 +516,7 @@ impl Drop for RunningMain<'_> {
         self.program.end_run();
         let exceptions = &self.event_loop.core().scheduler.exceptions;
         exceptions.set_panic_keeper(None);
-        if self.span.take().is_some() {
-            self.event_loop.core().timeline().inspect(Timeline::flush);
-        }
+        self.event_loop.core().record_end_of_run();
     }
 }
 

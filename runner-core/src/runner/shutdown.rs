@@ -54,6 +54,7 @@ pub(super) fn shut_down(
     let now = event_loop.time();
     let mut shutdown = Shutdown {
         event_loop,
+        is_recorded: event_loop.core().is_recorded(),
         hooks,
         closing,
         deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -103,6 +104,8 @@ type Phase<'a> = (&'static str, fn(&mut Shutdown<'a>) -> Result<(), RunError>);
 /// One shutdown under way.
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
+    /// Its phases are drawn on a time line.
+    is_recorded: bool,
     hooks: &'a ExitHooks,
     closing: &'a Closing,
     deadline: Option<Instant>,
@@ -119,13 +122,18 @@ struct Shutdown<'a> {
 impl<'a> Shutdown<'a> {
     /// Goes through one phase; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, (name, phase): Phase<'a>) {
-        let _span = self.event_loop.core().span("shutdown", name);
+        if self.is_recorded {
+            self.event_loop.core().record_phase(Some(name));
+        }
         match panic::catch_unwind(AssertUnwindSafe(|| phase(self))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 self.failure.get_or_insert(error);
             }
             Err(payload) => self.report.errors.push(panic_text(&*payload).to_owned()),
+        }
+        if self.is_recorded {
+            self.event_loop.core().record_phase(None);
         }
     }
 
