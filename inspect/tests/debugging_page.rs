@@ -167,7 +167,10 @@ fn a_slow_program_is_found() {
         .env("ASYNCIO_TRACE", &trace);
     let finished = Child::start(command).finish();
     finished.exited_with(0);
-    compare("slow: debug mode", &finished.stderr);
+    // On a machine that is busy other steps may be slow as well, and timers late or not.
+    let mut lines = finished.stderr.lines();
+    let said = lines.find(|line| line.starts_with("Executing <Task name='report' "));
+    compare("slow: debug mode", said.unwrap_or(&finished.stderr));
     let trace = fs::read_to_string(trace).unwrap();
     let is_poll =
         |line: &&str| line.contains("\"name\":\"report\"") && line.contains("\"cat\":\"poll\"");

@@ -11,8 +11,10 @@ use crate::event_loop::{EventLoop, LoopHandle, running_loop};
 use crate::json::{Object, object};
 use crate::watchdog::Beat;
 
-/// A loop is given so long to answer.
+/// A loop is given so long to begin its answer.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// And so long to end it.
+const LONGEST_ANSWER: Duration = Duration::from_secs(4);
 /// Tasks that one answer tells of.
 const MAX_TASKS: usize = 2_000;
 /// The same where the busiest are told.
@@ -112,10 +114,12 @@ impl Asked {
             return String::new();
         }
         let left = end.saturating_duration_since(Instant::now());
-        match receiver.recv_timeout(left) {
-            Ok(answer) => answer,
-            Err(_) => self.answer_from_outside(),
+        let mut answer = receiver.recv_timeout(left);
+        if answer.is_err() && !self.is_asked.load(Ordering::Acquire) {
+            // It has begun, so it is not blocked: there are many tasks, or the machine has much to do.
+            answer = receiver.recv_timeout(LONGEST_ANSWER);
         }
+        answer.unwrap_or_else(|_| self.answer_from_outside())
     }
 
     /// Has the loop measure no more, if nobody wants that when it comes to it.
