@@ -171,6 +171,7 @@ impl LoopCore {
             return;
         }
         if let Some(recording) = self.recording.take() {
+            drop(recording.phase.take());
             recording.end_all_lives();
             recording.timeline.flush();
         }
@@ -276,13 +277,13 @@ impl LoopCore {
         time.copied().unwrap_or_default()
     }
 
-    /// A phase of the shutdown begins, or the one under way is over.
+    /// A phase of the shutdown begins, and the one under way is over. The last one ends with the loop.
     #[cold]
     #[inline(never)]
-    pub(crate) fn record_phase(&self, name: Option<&'static str>) {
+    pub(crate) fn record_phase(&self, name: &'static str) {
         if let Some(recording) = self.recording() {
-            let span = name.and_then(|name| self.span("shutdown", name));
-            drop(recording.phase.replace(span));
+            drop(recording.phase.take());
+            recording.phase.replace(self.begin_span("shutdown", name));
         }
     }
 

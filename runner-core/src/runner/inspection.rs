@@ -12,14 +12,13 @@ mod folder;
 #[cfg(test)]
 mod tests;
 
-use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -47,14 +46,6 @@ static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 /// Connections that want to know how long tasks run.
 static WATCHERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Looked up once in a process: a runner is made and closed in less time than that takes.
-static IS_WANTED: OnceLock<bool> = OnceLock::new();
-
-fn is_wanted() -> bool {
-    env::var_os("ASYNCIO_INSPECT")
-        .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
-}
-
 /// What this process shows.
 struct Server {
     loops: Vec<Arc<Asked>>,
@@ -74,11 +65,8 @@ pub(super) struct Inspection {
 }
 
 impl Inspection {
-    /// Shows the loop, if the environment wants that. What cannot be shown does not keep the program from running.
-    pub(super) fn begin_if_wanted(event_loop: &EventLoop) -> Option<Inspection> {
-        if !*IS_WANTED.get_or_init(is_wanted) {
-            return None;
-        }
+    /// Shows the loop, or says why it cannot be shown.
+    pub(super) fn begin_or_say(event_loop: &EventLoop) -> Option<Inspection> {
         match Inspection::begin(event_loop) {
             Ok(inspection) => Some(inspection),
             Err(error) => {

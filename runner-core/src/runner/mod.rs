@@ -11,18 +11,18 @@ mod hooks;
 mod inspection;
 pub(crate) mod interrupt;
 mod ladder;
+mod observers;
 mod outcome;
 mod program;
 mod report;
 mod shutdown;
-mod tracing;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::panic::{self, Location};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,17 +32,15 @@ pub(crate) use self::outcome::Ended;
 pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
 
 use self::closing::Closing;
-use self::dumps::Dumps;
-use self::inspection::Inspection;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
+use self::observers::Observers;
 use self::program::Program;
 use crate::context::{Context, Lent, Snapshot};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
-use crate::logging::{Level, say};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::{RunsIn, TaskOptions};
 
@@ -140,10 +138,8 @@ pub struct Runner {
     closes_next: Cell<bool>,
     /// From such a run to its close: the signals.
     armed: Cell<Option<Armed>>,
-    /// While the runner is initialised: the signals that ask what the program is doing.
-    dumps: Cell<Option<Dumps>>,
-    /// The same for those who look on from outside.
-    inspection: Cell<Option<Inspection>>,
+    /// While the runner is initialised.
+    observers: Cell<Option<Box<Observers>>>,
 }
 
 /// What the builder was told.
@@ -157,7 +153,7 @@ struct Options {
     detached_panic: DetachedPanic,
     blocked_loop_after: Option<Duration>,
     /// As the environment says, unless set.
-    trace: Option<PathBuf>,
+    trace: Option<Box<Path>>,
     /// As debug mode, unless set.
     dump_on_signal: Option<bool>,
 }
@@ -372,7 +368,8 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
-        self.begin_observation(&event_loop);
+        self.observers
+            .set(Observers::begin(&event_loop, &self.options));
         if is_current {
             set_event_loop(event_loop.clone());
         }
@@ -384,24 +381,6 @@ impl Runner {
         };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
-    }
-
-    /// What cannot be looked at does not keep the program from running.
-    fn begin_observation(&self, event_loop: &EventLoop) {
-        if let Some(limit) = self.options.blocked_loop_after {
-            if let Err(error) = event_loop.set_blocked_loop_after(limit) {
-                say(
-                    Level::Warning,
-                    format_args!("Blocked loops will not be reported: {error}"),
-                );
-            }
-        }
-        tracing::begin(event_loop, self.options.trace.as_deref());
-        self.inspection.set(Inspection::begin_if_wanted(event_loop));
-        let is_wanted = self.options.dump_on_signal;
-        if is_wanted.unwrap_or_else(|| event_loop.debug()) {
-            self.dumps.set(Some(Dumps::begin(event_loop)));
-        }
     }
 
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
@@ -470,8 +449,7 @@ impl Runner {
             set_event_loop(None);
         }
         *self.state.borrow_mut() = State::Closed;
-        drop(self.dumps.take());
-        drop(self.inspection.take());
+        drop(self.observers.take());
         // Last, so that no press falls behind it that is still of this close.
         let interruption = closing.outcome();
         let exit = live.program.exit.take();
@@ -738,7 +716,7 @@ impl RunnerBuilder {
     /// # assert!(text.contains("\"cat\":\"poll\""), "{text}");
     /// ```
     pub fn trace(mut self, path: impl Into<PathBuf>) -> RunnerBuilder {
-        self.options.trace = Some(path.into());
+        self.options.trace = Some(path.into().into());
         self
     }
 
@@ -750,8 +728,7 @@ impl RunnerBuilder {
             presses: Rc::default(),
             closes_next: Cell::new(false),
             armed: Cell::new(None),
-            dumps: Cell::new(None),
-            inspection: Cell::new(None),
+            observers: Cell::new(None),
         }
     }
 }
