@@ -125,6 +125,14 @@ impl<T> Inbox<T> {
         self.has_mail.store(true, Ordering::SeqCst);
     }
 
+    /// Sets the flag again that [`collect`](Inbox::collect) took, if there is a signal that nobody has taken.
+    pub(crate) fn announce_interrupt(&self) {
+        // After the flag was cleared: a signal that this does not see sets the flag itself, and later.
+        if self.interrupted.load(Ordering::SeqCst) {
+            self.has_mail.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Takes the signal's request for attention.
     pub(crate) fn take_interrupt(&self) -> bool {
         self.interrupted.swap(false, Ordering::SeqCst)

@@ -5,6 +5,7 @@
 
 mod error;
 mod fork;
+mod json;
 mod large;
 mod logging;
 
@@ -12,6 +13,7 @@ pub mod driver;
 mod exception;
 mod inbox;
 mod pool;
+mod timeline;
 mod timers;
 
 mod context;

@@ -25,6 +25,12 @@
 //!
 //! Debug mode is meant for development: it reads the clock twice per poll.
 //!
+//! # From outside
+//!
+//! `ASYNCIO_TRACE=trace.json` draws the program's life as a time line; see [`RunnerBuilder::trace`](crate::RunnerBuilder::trace). With
+//! `ASYNCIO_INSPECT=1` in the environment `asyncio-ps` shows the same user what the tasks of the running program wait for, also live.
+//! `docs/debugging.md` has four faults that are found with these tools.
+//!
 //! # Where messages go
 //!
 //! To stderr, one piece each; or, with the crate's feature `log`, to the program's logger, as records with the target
@@ -95,7 +101,11 @@ pub fn dump_tasks() -> TaskDump {
 }
 
 pub(crate) fn dump_tasks_of(event_loop: &EventLoop) -> TaskDump {
-    let tasks = event_loop.all_tasks();
+    dump_tasks_among(event_loop, &event_loop.all_tasks())
+}
+
+/// The same, of these tasks only.
+pub(crate) fn dump_tasks_among(event_loop: &EventLoop, tasks: &[TaskRef]) -> TaskDump {
     let ask = |task| TaskState::ask(event_loop, task);
     TaskDump {
         tasks: tasks.iter().map(ask).collect(),
@@ -132,22 +142,36 @@ impl TaskDump {
         awaited.map(TaskInfo::id).collect()
     }
 
-    fn write_tree(
+    /// Calls `visit` with each task in the order of the tree, with how deep it stands there, and `true` if it stands further
+    /// up already.
+    pub(crate) fn for_each_in_tree(&self, mut visit: impl FnMut(&TaskState, usize, bool)) {
+        let awaited = self.awaited();
+        let mut seen = HashSet::new();
+        let is_root = |task: &&TaskState| !awaited.contains(&task.info.id());
+        for root in self.tasks.iter().filter(is_root) {
+            self.visit_tree(root, 0, &mut seen, &mut visit);
+        }
+        // Tasks that wait for each other in a circle have no root.
+        for task in &self.tasks {
+            if !seen.contains(&task.info.id()) {
+                self.visit_tree(task, 0, &mut seen, &mut visit);
+            }
+        }
+    }
+
+    fn visit_tree(
         &self,
-        f: &mut fmt::Formatter<'_>,
         task: &TaskState,
         depth: usize,
         seen: &mut HashSet<u64>,
-    ) -> fmt::Result {
-        write!(f, "{:indent$}{task}", "", indent = 2 * depth)?;
-        if !seen.insert(task.info.id()) {
-            return writeln!(f, " (see above)");
+        visit: &mut impl FnMut(&TaskState, usize, bool),
+    ) {
+        let is_new = seen.insert(task.info.id());
+        visit(task, depth, !is_new);
+        if is_new {
+            let awaited = task.awaits().filter_map(|info| self.find(info.id()));
+            awaited.for_each(|awaited| self.visit_tree(awaited, depth + 1, seen, visit));
         }
-        writeln!(f)?;
-        let awaited = task.awaits().filter_map(|info| self.find(info.id()));
-        awaited
-            .into_iter()
-            .try_for_each(|awaited| self.write_tree(f, awaited, depth + 1, seen))
     }
 }
 
@@ -175,7 +199,7 @@ impl TaskState {
         self.cancelling
     }
 
-    fn awaits(&self) -> impl Iterator<Item = &TaskInfo> {
+    pub(crate) fn awaits(&self) -> impl Iterator<Item = &TaskInfo> {
         let on: &[WaitsOn] = match &self.activity {
             Activity::Waiting(on) | Activity::Ready(on) => on,
             _ => &[],
@@ -199,18 +223,12 @@ impl fmt::Display for TaskState {
 
 impl fmt::Display for TaskDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let awaited = self.awaited();
-        let mut seen = HashSet::new();
-        let is_root = |task: &&TaskState| !awaited.contains(&task.info.id());
-        for root in self.tasks.iter().filter(is_root) {
-            self.write_tree(f, root, 0, &mut seen)?;
-        }
-        // Tasks that wait for each other in a circle have no root.
-        for task in &self.tasks {
-            if !seen.contains(&task.info.id()) {
-                self.write_tree(f, task, 0, &mut seen)?;
-            }
-        }
-        Ok(())
+        let mut written = Ok(());
+        self.for_each_in_tree(|task, depth, is_again| {
+            let note = if is_again { " (see above)" } else { "" };
+            let indent = 2 * depth;
+            written = written.and_then(|()| writeln!(f, "{:indent$}{task}{note}", ""));
+        });
+        written
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{EventLoop, LoopCore};
@@ -117,6 +118,8 @@ impl EventLoopBuilder {
             beat: Default::default(),
             watchdog: Default::default(),
             current_callback: Default::default(),
+            recording: Default::default(),
+            run_times: Default::default(),
             slow_callback_duration: Cell::new(
                 self.slow_callback_duration
                     .unwrap_or(Duration::from_millis(100)),
@@ -135,8 +138,13 @@ impl EventLoopBuilder {
 
 /// `ASYNCIO_DEBUG`: unset, empty, `0` and `false` mean off.
 ///
-/// In CPython any text switches debug mode on, also `0`, which nobody who writes it means.
+/// In CPython any text switches debug mode on, also `0`, which nobody who writes it means. Looked up once in a process: it
+/// is a fair part of an empty run's cost, and grows with the number of variables.
 fn debug_from_environment() -> bool {
-    std::env::var_os("ASYNCIO_DEBUG")
-        .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+    static DEBUG: OnceLock<bool> = OnceLock::new();
+    let look_up = || {
+        std::env::var_os("ASYNCIO_DEBUG")
+            .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+    };
+    *DEBUG.get_or_init(look_up)
 }

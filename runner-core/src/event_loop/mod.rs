@@ -11,6 +11,7 @@ mod current;
 mod leftovers;
 mod metrics;
 mod observe;
+mod recording;
 mod remote;
 mod run;
 #[cfg(unix)]
@@ -43,6 +44,7 @@ pub use self::time::TimerHandle;
 use self::asyncgens::AsyncGens;
 use self::metrics::Counters;
 use self::observe::CurrentCallback;
+use self::recording::{Recording, RunTimes};
 use self::signal_handlers::SignalHandlers;
 use self::sources::Sources;
 use self::time::TimerEntry;
@@ -132,6 +134,10 @@ pub(crate) struct LoopCore {
     /// Who looks at that.
     watchdog: RefCell<Option<Watchdog>>,
     current_callback: CurrentCallback,
+    /// Where the time line is drawn.
+    recording: RefCell<Option<Rc<Recording>>>,
+    /// How long tasks have run.
+    run_times: RunTimes,
     /// From this on a callback is slow.
     slow_callback_duration: Cell<Duration>,
     /// State of the generator that shuffles ready entries; 0 keeps them first in, first out.
@@ -379,6 +385,7 @@ impl LoopCore {
         }
         self.tell_left_sources();
         self.sources.close();
+        self.end_recording();
         drop(self.signal_handlers.take());
         self.executor_shutdown.set(true);
         if let Some(executor) = self.executor.borrow_mut().take() {

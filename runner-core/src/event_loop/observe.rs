@@ -47,6 +47,16 @@ impl LoopCore {
                 }
             }
         }
+        if self.scheduler.observed.has(Interest::RECORDED) {
+            self.run_recorded(entry);
+        } else {
+            self.run_for_debug(entry);
+        }
+    }
+
+    /// Runs one entry, with a stopwatch in debug mode.
+    #[inline(always)]
+    pub(super) fn run_for_debug(&self, entry: Ready) {
         if self.scheduler.observed.has(Interest::DEBUG) {
             self.run_timed(entry);
         } else {
@@ -91,7 +101,9 @@ impl LoopCore {
             self.beat().rest();
         }
         let (began, timer) = (self.now(), Instant::now());
+        let span = self.span("loop", "wait");
         let count = self.wait(wait)?;
+        drop(span);
         if observed.has(Interest::METRICS) {
             self.metrics.count_wait(timer.elapsed());
         }
@@ -134,7 +146,9 @@ impl LoopCore {
         if late.count == 0 {
             return;
         }
-        self.metrics.count_late_timers(late.count);
+        if self.scheduler.observed.has(Interest::LATENESS) {
+            self.metrics.count_late_timers(late.count);
+        }
         if self.scheduler.observed.has(Interest::DEBUG) {
             let seconds = late.worst.as_secs_f64();
             let (count, were) = match late.count {
@@ -179,6 +193,17 @@ impl LoopCore {
     pub(crate) fn begin_dumps(&self) -> Arc<Beat> {
         self.set_watched(Interest::DUMPS, true);
         self.beat().clone()
+    }
+
+    /// The same, for those who look on from outside of the process.
+    pub(crate) fn begin_inspection(&self) -> Arc<Beat> {
+        self.set_watched(Interest::INSPECTION, true);
+        self.beat().clone()
+    }
+
+    pub(crate) fn end_inspection(&self) {
+        self.set_watched(Interest::INSPECTION, false);
+        self.set_run_times(false);
     }
 
     pub(crate) fn end_dumps(&self) {

@@ -210,10 +210,12 @@ impl LoopCore {
     #[inline(never)]
     fn look_how_late(&self, now: u64) {
         let limit = self.slow_callback_duration.get();
-        let mut late = LateTimers::new(limit);
+        let (mut late, mut count) = (LateTimers::new(limit), 0);
         self.timers.borrow().for_each_overdue(now, |deadline| {
             late.add(Duration::from_nanos(now - deadline));
+            count += 1;
         });
+        self.record_timers(count);
         self.note_late_timers(&late);
     }
 

@@ -177,3 +177,35 @@ impl LoopCore {
         (state % bound as u64) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::debug::dump_tasks;
+    use crate::event_loop::{EventLoop, running_loop};
+    use crate::yield_now;
+
+    #[test]
+    fn a_signal_that_comes_while_tasks_are_asked_is_answered_in_the_next_turn() {
+        let event_loop = EventLoop::new().unwrap();
+        let answered = Rc::new(Cell::new(0));
+        let count = answered.clone();
+        let answer = move || count.set(count.get() + 1);
+        event_loop.core().set_on_interrupt(Some(Rc::new(answer)));
+        let main = async {
+            drop(crate::spawn(pending::<()>()));
+            yield_now().await;
+            // As the signal's thread does.
+            running_loop().core().scheduler.inbox.interrupt();
+            drop(dump_tasks());
+            assert_eq!(answered.get(), 0);
+            yield_now().await;
+            yield_now().await;
+            assert_eq!(answered.get(), 1);
+        };
+        event_loop.run_until_complete(main).unwrap();
+    }
+}

@@ -45,6 +45,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::signals::{self, Noted, Router, SIGHUP, SIGINT, SIGTERM, Slot, die_of};
+use crate::timeline::flush_all;
 
 #[cfg(test)]
 mod tests;
@@ -272,7 +273,10 @@ impl Watch {
         match self.wait_for_answer(press, since) {
             Answer::Given => true,
             Answer::RunOver => false,
-            Answer::Missing => die_of(look().last().unwrap_or(SIGINT)),
+            Answer::Missing => {
+                flush_all();
+                die_of(look().last().unwrap_or(SIGINT))
+            }
         }
     }
 

@@ -8,8 +8,10 @@ mod closing;
 mod dumps;
 mod exit;
 mod hooks;
+mod inspection;
 pub(crate) mod interrupt;
 mod ladder;
+mod observers;
 mod outcome;
 mod program;
 mod report;
@@ -20,6 +22,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::panic::{self, Location};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,16 +32,15 @@ pub(crate) use self::outcome::Ended;
 pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
 
 use self::closing::Closing;
-use self::dumps::Dumps;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
+use self::observers::Observers;
 use self::program::Program;
 use crate::context::{Context, Lent, Snapshot};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
-use crate::logging::{Level, say};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::{RunsIn, TaskOptions};
 
@@ -136,8 +138,8 @@ pub struct Runner {
     closes_next: Cell<bool>,
     /// From such a run to its close: the signals.
     armed: Cell<Option<Armed>>,
-    /// While the runner is initialised: the signals that ask what the program is doing.
-    dumps: Cell<Option<Dumps>>,
+    /// While the runner is initialised.
+    observers: Cell<Option<Box<Observers>>>,
 }
 
 /// What the builder was told.
@@ -150,6 +152,8 @@ struct Options {
     shutdown_timeout: Option<Duration>,
     detached_panic: DetachedPanic,
     blocked_loop_after: Option<Duration>,
+    /// As the environment says, unless set.
+    trace: Option<Box<Path>>,
     /// As debug mode, unless set.
     dump_on_signal: Option<bool>,
 }
@@ -223,6 +227,7 @@ impl Runner {
                 shutdown_timeout: None,
                 detached_panic: DetachedPanic::Report,
                 blocked_loop_after: None,
+                trace: None,
                 dump_on_signal: None,
             },
         }
@@ -363,7 +368,8 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
-        self.begin_observation(&event_loop);
+        self.observers
+            .set(Observers::begin(&event_loop, &self.options));
         if is_current {
             set_event_loop(event_loop.clone());
         }
@@ -375,22 +381,6 @@ impl Runner {
         };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
-    }
-
-    /// What cannot be looked at does not keep the program from running.
-    fn begin_observation(&self, event_loop: &EventLoop) {
-        if let Some(limit) = self.options.blocked_loop_after {
-            if let Err(error) = event_loop.set_blocked_loop_after(limit) {
-                say(
-                    Level::Warning,
-                    format_args!("Blocked loops will not be reported: {error}"),
-                );
-            }
-        }
-        let is_wanted = self.options.dump_on_signal;
-        if is_wanted.unwrap_or_else(|| event_loop.debug()) {
-            self.dumps.set(Some(Dumps::begin(event_loop)));
-        }
     }
 
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
@@ -459,7 +449,7 @@ impl Runner {
             set_event_loop(None);
         }
         *self.state.borrow_mut() = State::Closed;
-        drop(self.dumps.take());
+        drop(self.observers.take());
         // Last, so that no press falls behind it that is still of this close.
         let interruption = closing.outcome();
         let exit = live.program.exit.take();
@@ -491,6 +481,7 @@ impl<'a> RunningMain<'a> {
                 .exceptions
                 .set_panic_keeper(Some(Rc::new(keep)));
         }
+        event_loop.core().record_run();
         RunningMain {
             event_loop,
             program,
@@ -503,6 +494,7 @@ impl Drop for RunningMain<'_> {
         self.program.end_run();
         let exceptions = &self.event_loop.core().scheduler.exceptions;
         exceptions.set_panic_keeper(None);
+        self.event_loop.core().record_end_of_run();
     }
 }
 
@@ -700,6 +692,34 @@ impl RunnerBuilder {
         self
     }
 
+    /// Writes the program's life to a file that [Perfetto](https://ui.perfetto.dev) and other viewers of Chrome's trace format
+    /// draw: each poll with the task's name and the line that spawned it, waits, wakes, spawns, timers, blocking jobs and the
+    /// phases of the shutdown. The environment variable `ASYNCIO_TRACE` does the same for a program as it is, unless this is
+    /// called. `%p` in the name becomes the process's number.
+    ///
+    /// The file is a whole JSON array at each moment, with what is under way at its end, so that it can be read whatever the
+    /// process has died of; only the last 20 ms may be missing then. It holds at most 64 MiB, or as many bytes as
+    /// `ASYNCIO_TRACE_LIMIT` says, and its last event says so if that was not enough. A later runner of the same process that
+    /// is given the same name continues it. A trace that cannot be written is said on stderr, and keeps nothing from running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let path = std::env::temp_dir().join("asyncio-example-%p.json");
+    /// let runner = asyncio::Runner::builder().trace(path).build();
+    /// runner.run(asyncio::yield_now()).unwrap();
+    /// runner.close().unwrap();
+    /// # let name = format!("asyncio-example-{}.json", std::process::id());
+    /// # let text = std::fs::read_to_string(std::env::temp_dir().join(&name)).unwrap();
+    /// # std::fs::remove_file(std::env::temp_dir().join(&name)).unwrap();
+    /// # assert!(text.contains("\"cat\":\"poll\""), "{text}");
+    /// ```
+    pub fn trace(mut self, path: impl Into<PathBuf>) -> RunnerBuilder {
+        self.options.trace = Some(path.into().into());
+        self
+    }
+
     /// Makes the runner. Nothing is opened or started.
     pub fn build(self) -> Runner {
         Runner {
@@ -708,7 +728,7 @@ impl RunnerBuilder {
             presses: Rc::default(),
             closes_next: Cell::new(false),
             armed: Cell::new(None),
-            dumps: Cell::new(None),
+            observers: Cell::new(None),
         }
     }
 }

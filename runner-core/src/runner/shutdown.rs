@@ -54,6 +54,7 @@ pub(super) fn shut_down(
     let now = event_loop.time();
     let mut shutdown = Shutdown {
         event_loop,
+        is_recorded: event_loop.core().is_recorded(),
         hooks,
         closing,
         deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -64,23 +65,19 @@ pub(super) fn shut_down(
         failure: None,
     };
     shutdown.look_at_presses();
-    for phase in [
-        Shutdown::end_tasks,
-        Shutdown::close_asyncgens,
-        Shutdown::stop_executor,
-    ] {
+    for phase in [&END_TASKS, &CLOSE_GENERATORS, &STOP_EXECUTOR] {
         shutdown.attempt(phase);
         // What came only now is ended in the same way.
-        shutdown.attempt(Shutdown::run_exit_hooks);
-        shutdown.attempt(Shutdown::end_tasks);
+        shutdown.attempt(&RUN_EXIT_HOOKS);
+        shutdown.attempt(&END_TASKS);
         shutdown.note_survivors();
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
-        shutdown.attempt(Shutdown::end_children);
+        shutdown.attempt(&END_CHILDREN);
     }
     if io::are_streams_in_use() {
-        shutdown.attempt(Shutdown::flush_output);
+        shutdown.attempt(&FLUSH_OUTPUT);
     }
     hooks.give_up(event_loop, "the loop cannot run any more");
     let Shutdown {
@@ -96,9 +93,43 @@ pub(super) fn shut_down(
     }
 }
 
+/// One part of a shutdown.
+struct Phase {
+    /// On a time line.
+    name: &'static str,
+    go_through: fn(&mut Shutdown<'_>) -> Result<(), RunError>,
+}
+
+static END_TASKS: Phase = Phase {
+    name: "end tasks",
+    go_through: |it| it.end_tasks(),
+};
+static CLOSE_GENERATORS: Phase = Phase {
+    name: "close async generators",
+    go_through: |it| it.close_asyncgens(),
+};
+static STOP_EXECUTOR: Phase = Phase {
+    name: "stop the executor",
+    go_through: |it| it.stop_executor(),
+};
+static RUN_EXIT_HOOKS: Phase = Phase {
+    name: "run exit hooks",
+    go_through: |it| it.run_exit_hooks(),
+};
+static END_CHILDREN: Phase = Phase {
+    name: "end children",
+    go_through: |it| it.end_children(),
+};
+static FLUSH_OUTPUT: Phase = Phase {
+    name: "flush output",
+    go_through: |it| it.flush_output(),
+};
+
 /// One shutdown under way.
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
+    /// Its phases are drawn on a time line.
+    is_recorded: bool,
     hooks: &'a ExitHooks,
     closing: &'a Closing,
     deadline: Option<Instant>,
@@ -114,8 +145,11 @@ struct Shutdown<'a> {
 
 impl Shutdown<'_> {
     /// Goes through one phase; what fails in it keeps no other from being gone through.
-    fn attempt(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
-        match panic::catch_unwind(AssertUnwindSafe(|| phase(self))) {
+    fn attempt(&mut self, phase: &'static Phase) {
+        if self.is_recorded {
+            self.event_loop.core().record_phase(phase.name);
+        }
+        match panic::catch_unwind(AssertUnwindSafe(|| (phase.go_through)(self))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 self.failure.get_or_insert(error);

@@ -265,7 +265,7 @@ impl TaskCell {
 
     // ----- life -----
 
-    pub(super) fn is_started(&self) -> bool {
+    pub(crate) fn is_started(&self) -> bool {
         self.has(STARTED)
     }
 

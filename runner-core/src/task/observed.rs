@@ -20,14 +20,29 @@ impl Interest {
     /// The metrics that cost more than an increment.
     pub(crate) const METRICS: Interest = Interest(1 << 3);
 
+    /// The time line.
+    pub(crate) const TIMELINE: Interest = Interest(1 << 4);
+    /// Which poll is under way, for somebody outside of the process.
+    pub(crate) const INSPECTION: Interest = Interest(1 << 5);
+    /// How long each task runs, for the same.
+    pub(crate) const TIMES: Interest = Interest(1 << 6);
+
     /// Whoever must be told which poll is under way.
-    pub(crate) const WATCHED: Interest = Interest::WATCHDOG.and(Interest::DUMPS);
+    pub(crate) const WATCHED: Interest = Interest::WATCHDOG
+        .and(Interest::DUMPS)
+        .and(Interest::INSPECTION);
+    /// Whoever keeps something of each poll.
+    pub(crate) const RECORDED: Interest = Interest::TIMELINE.and(Interest::TIMES);
     /// Whoever must be told of the begin and the end of each poll.
-    pub(crate) const POLLS: Interest = Interest::DEBUG.and(Interest::WATCHED);
+    pub(crate) const POLLS: Interest = Interest::DEBUG
+        .and(Interest::WATCHED)
+        .and(Interest::RECORDED);
     /// Whoever must be told of the begin and the end of each wait.
     pub(crate) const WAITS: Interest = Interest::POLLS.and(Interest::METRICS);
     /// Whoever wants to know how late timers are.
-    pub(crate) const TIMERS: Interest = Interest::DEBUG.and(Interest::METRICS);
+    pub(crate) const LATENESS: Interest = Interest::DEBUG.and(Interest::METRICS);
+    /// Whoever must be told that timers are due.
+    pub(crate) const TIMERS: Interest = Interest::LATENESS.and(Interest::TIMELINE);
 
     const fn and(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)

@@ -112,6 +112,12 @@ impl Scheduler {
         self.ready.borrow().len()
     }
 
+    /// Calls `look` with what stands in the queue from `place` on.
+    pub(crate) fn for_each_ready_from(&self, place: usize, look: impl FnMut(&Ready)) {
+        let ready = self.ready.borrow();
+        ready.range(place.min(ready.len())..).for_each(look);
+    }
+
     /// Wakes somebody who may be anybody: a waker that panics is reported, and the others are woken as well.
     pub(crate) fn wake(&self, waker: Waker) {
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
@@ -131,9 +137,11 @@ impl Scheduler {
         self.collect_at_most(MAIL_PER_TURN);
     }
 
-    /// The same, without a bound.
+    /// The same, without a bound, and in the middle of a turn.
     pub(crate) fn collect_all_mail(&self) {
         self.collect_at_most(usize::MAX);
+        // Only the begin of a turn answers a signal. Its announcement went with that of the mail.
+        self.inbox.announce_interrupt();
     }
 
     fn collect_at_most(&self, bound: usize) {

@@ -1,0 +1,96 @@
+//! Who looks on while a runner is initialised: the watchdog, the time line, `asyncio-ps`, and signals that ask.
+//!
+//! What cannot be looked at does not keep the program from running. Nobody looks on in most programs: that costs two tests.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::Options;
+use super::dumps::Dumps;
+use super::inspection::Inspection;
+use crate::event_loop::EventLoop;
+use crate::logging::{Level, say};
+use crate::timeline::{DEFAULT_LIMIT, Timeline};
+
+/// Those who are there until the runner is closed.
+pub(super) struct Observers {
+    _dumps: Option<Dumps>,
+    _inspection: Option<Inspection>,
+}
+
+/// What the environment asks for.
+struct Wishes {
+    trace: Option<PathBuf>,
+    inspect: bool,
+}
+
+/// Looked up once in a process: a runner is made and closed in less time than that takes.
+static WISHES: OnceLock<Option<Box<Wishes>>> = OnceLock::new();
+
+fn look_up() -> Option<Box<Wishes>> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let wishes = Wishes {
+        trace: set("ASYNCIO_TRACE").map(PathBuf::from),
+        inspect: set("ASYNCIO_INSPECT").is_some_and(|value| value != "0" && value != "false"),
+    };
+    (wishes.trace.is_some() || wishes.inspect).then(|| Box::new(wishes))
+}
+
+impl Observers {
+    /// Lets those look on that the builder or the environment asks for.
+    #[inline]
+    pub(super) fn begin(event_loop: &EventLoop, options: &Options) -> Option<Box<Observers>> {
+        if let Some(limit) = options.blocked_loop_after {
+            if let Err(error) = event_loop.set_blocked_loop_after(limit) {
+                let why = format_args!("Blocked loops will not be reported: {error}");
+                say(Level::Warning, why);
+            }
+        }
+        let wishes = WISHES.get_or_init(look_up).as_deref();
+        let dumps = options.dump_on_signal;
+        let dumps = dumps.unwrap_or_else(|| event_loop.debug());
+        if wishes.is_none() && options.trace.is_none() && !dumps {
+            return None;
+        }
+        Some(Observers::of(event_loop, options, wishes, dumps))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of(
+        event_loop: &EventLoop,
+        options: &Options,
+        wishes: Option<&Wishes>,
+        dumps: bool,
+    ) -> Box<Observers> {
+        let by_environment = || wishes.and_then(|wishes| wishes.trace.as_deref());
+        if let Some(path) = options.trace.as_deref().or_else(by_environment) {
+            begin_trace(event_loop, path);
+        }
+        let inspect = wishes.is_some_and(|wishes| wishes.inspect);
+        Box::new(Observers {
+            _inspection: inspect
+                .then(|| Inspection::begin_or_say(event_loop))
+                .flatten(),
+            _dumps: dumps.then(|| Dumps::begin(event_loop)),
+        })
+    }
+}
+
+fn begin_trace(event_loop: &EventLoop, path: &Path) {
+    match Timeline::open(path, trace_limit()) {
+        Ok(timeline) => event_loop.core().set_timeline(timeline),
+        Err(error) => {
+            let path = path.display();
+            let why = format_args!("There will be no trace: cannot write {path}: {error}");
+            say(Level::Warning, why);
+        }
+    }
+}
+
+fn trace_limit() -> u64 {
+    let limit = env::var("ASYNCIO_TRACE_LIMIT").ok();
+    let limit = limit.and_then(|limit| limit.parse().ok());
+    limit.unwrap_or(DEFAULT_LIMIT)
+}
