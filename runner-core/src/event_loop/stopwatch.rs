@@ -1,0 +1,54 @@
+//! By what clock debug mode measures the loop's steps.
+//!
+//! A step is a matter of some ten nanoseconds, and so is a look at the exact clock. Linux has another one that goes on with the
+//! system's tick, every few milliseconds: exact enough for limits that are much longer, and hardly more than a load.
+
+use std::time::Duration;
+
+/// From this limit on the tick is exact enough.
+const MANY_TICKS: Duration = Duration::from_millis(50);
+
+/// A tick at most; a hundred a second are the fewest that systems have.
+const TICK: Duration = Duration::from_millis(10);
+
+/// One of two clocks. They tell the same time, but for the tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clock {
+    is_coarse: bool,
+}
+
+impl Clock {
+    /// The cheapest that is exact enough for steps that take as long as `limit`.
+    #[inline]
+    pub(super) fn for_limit(limit: Duration) -> Clock {
+        Clock {
+            is_coarse: limit >= MANY_TICKS,
+        }
+    }
+
+    /// Whether a step is too long for `limit` that took so long by this clock. The limit may be shorter than this clock is for.
+    pub(super) fn exceeds(self, taken: Duration, limit: Duration) -> bool {
+        let is_fit = !self.is_coarse || limit >= MANY_TICKS;
+        taken >= limit && (is_fit || taken >= limit + TICK)
+    }
+
+    /// Nanoseconds since some moment of the past; never 0.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(super) fn now(self) -> u64 {
+        use rustix::time::{ClockId, clock_gettime};
+        let now = clock_gettime(match self.is_coarse {
+            true => ClockId::MonotonicCoarse,
+            false => ClockId::Monotonic,
+        });
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64 + 1
+    }
+
+    /// Nanoseconds since some moment of the past; never 0.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn now(self) -> u64 {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        let start = START.get_or_init(std::time::Instant::now);
+        start.elapsed().as_nanos() as u64 + 1
+    }
+}
