@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::stopwatch::Clock;
+use super::stopwatch::{Clock, nanos};
 use super::{EventLoop, LoopCore};
 use crate::driver::Wait;
 use crate::exception::{ExceptionContext, TaskInfo};
@@ -90,7 +90,7 @@ impl LoopCore {
             Ready::Callback(handle) => (Subject::Callback(handle.clone()), Some(handle.location())),
         };
         self.current_callback.set(callback);
-        let clock = Clock::for_limit(self.slow_callback_duration.get());
+        let clock = Clock::for_limit(nanos(self.slow_callback_duration.get()));
         let began = match self.step_ended.get() {
             0 => clock.now(),
             ended => ended,
@@ -98,12 +98,14 @@ impl LoopCore {
         self.run_entry(entry);
         let ended = clock.now();
         self.current_callback.set(None);
-        let limit = self.slow_callback_duration.get();
-        let is_same = clock == Clock::for_limit(limit);
-        self.step_ended.set(if is_same { ended } else { 0 });
-        let taken = Duration::from_nanos(ended.saturating_sub(began));
+        let limit = nanos(self.slow_callback_duration.get());
+        self.step_ended.set(match clock == Clock::for_limit(limit) {
+            true => ended,
+            false => 0,
+        });
+        let taken = ended.saturating_sub(began);
         if clock.exceeds(taken, limit) {
-            self.tell_step(&subject, taken);
+            self.tell_step(&subject, Duration::from_nanos(taken));
         }
     }
 
