@@ -1,10 +1,19 @@
 //! Async generators: iteration, closing, and what the loop does about those that nobody finishes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use asyncio::{AsyncGenerator, EventLoop, Runner, Yielder, generator, sleep, spawn, yield_now};
+use asyncio::{
+    AsyncGenerator, EventLoop, Runner, Yielder, catch_cancelled, generator, sleep, spawn, timeout,
+    yield_now,
+};
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+const MS: Duration = Duration::from_millis(1);
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -243,4 +252,39 @@ async fn a_body_that_emits_while_it_is_closed_is_dropped_with_a_panic() {
             .contains("emitted a value during its cleanup"),
         "{error}"
     );
+}
+
+/// It hung: the request took the body along, and then somebody beside the generator swallowed it.
+#[asyncio::test(virtual_time)]
+async fn who_waits_for_a_value_learns_of_the_end_if_a_sibling_takes_the_request() {
+    let goes_on = Rc::new(Cell::new(false));
+    let may_go_on = goes_on.clone();
+    let task = spawn(async move {
+        let mut values = generator(async move |y: Yielder<()>| {
+            // Somebody else's futures, which know of no request.
+            let first = poll_fn(|_| match may_go_on.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
+            catch_cancelled(first).await.unwrap();
+            std::future::pending::<()>().await;
+            y.emit(()).await;
+        });
+        let next = async { assert_eq!(values.next().await, None) };
+        // It has waited for less long than the generator, and is therefore the last to be asked.
+        let waits = async {
+            sleep(MS).await;
+            sleep(1000 * MS).await;
+        };
+        let swallower = async { drop(catch_cancelled(waits).await) };
+        let both: FuturesUnordered<_> = [swallower.boxed_local(), next.boxed_local()]
+            .into_iter()
+            .collect();
+        both.collect::<Vec<()>>().await.len()
+    });
+    sleep(2 * MS).await;
+    goes_on.set(true);
+    task.cancel();
+    let outcome = timeout(MS, task).await.expect("it hangs");
+    assert_eq!(outcome.unwrap(), 2);
 }

@@ -3,7 +3,7 @@
 //! `tests/cancellation_model.rs` compares whole traces, and knows no sub-executor, because in which order one polls is its own
 //! affair. This says what holds in any order. `ASYNCIO_MODEL_CASES` and `ASYNCIO_MODEL_SEED` are the same as there.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::env;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
@@ -48,6 +48,8 @@ enum Code {
     /// A timeout.
     Limit(u64, Box<Code>),
     Unordered(Vec<Code>),
+    /// The same, polled once, and then moved into a scope, or into a timeout.
+    Moved(Vec<Code>, Option<u64>),
     Both(Box<Code>, Box<Code>),
     /// A task that is awaited.
     Join(Box<Code>),
@@ -76,6 +78,8 @@ fn codes() -> impl Strategy<Value = Code> {
                 .prop_map(|(body, cleanup, raises)| Code::Scope { body, cleanup, raises }),
             3 => (0..6u64, boxed()).prop_map(|(limit, body)| Code::Limit(limit, body)),
             3 => vec(code.clone(), 1..6).prop_map(Code::Unordered),
+            3 => (vec(code.clone(), 1..6), proptest::option::of(0..6u64))
+                .prop_map(|(codes, limit)| Code::Moved(codes, limit)),
             5 => (code.clone(), 0..4u64, 2..16u8)
                 .prop_map(|(code, from, times)| behind_busy_ones(code, from, times)),
             1 => (boxed(), boxed()).prop_map(|(left, right)| Code::Both(left, right)),
@@ -127,7 +131,7 @@ impl Drop for Armed {
 #[derive(Clone)]
 struct Place {
     world: Rc<World>,
-    limits: Vec<Timeout>,
+    limits: Vec<Rc<OnceCell<Timeout>>>,
 }
 
 impl Place {
@@ -149,12 +153,16 @@ impl Place {
                 body,
                 cleanup,
                 raises,
-            } => self.run_scope(body, *cleanup, *raises).await,
-            Code::Limit(limit, body) => self.run_limit(*limit, body).await,
+            } => self.run_scope(self.run(body), *cleanup, *raises).await,
+            Code::Limit(limit, body) => {
+                let (inside, timeout) = self.inside_of_a_limit();
+                run_limit(*limit, &timeout, inside.run(body)).await;
+            }
             Code::Unordered(codes) => {
                 let all: FuturesUnordered<_> = codes.iter().map(|code| self.run(code)).collect();
                 all.collect::<Vec<()>>().await;
             }
+            Code::Moved(codes, limit) => self.run_moved(codes, *limit).await,
             Code::Both(left, right) => drop(join(self.run(left), self.run(right)).await),
             Code::Join(child) => drop(self.spawn(child).await),
             Code::Group(body, child) => {
@@ -201,19 +209,20 @@ impl Place {
         task
     }
 
-    async fn run_scope(&self, body: &Code, cleanup: u64, raises: bool) {
+    async fn run_scope(&self, body: impl Future<Output = ()>, cleanup: u64, raises: bool) {
         let world = &self.world;
         let mut armed = Armed {
             world: world.clone(),
             waits: true,
         };
-        let caught = catch_cancelled(self.run(body)).await;
+        let caught = catch_cancelled(body).await;
         armed.waits = false;
         let Err(cancelled) = caught else { return };
         world.caught.set(world.caught.get() + 1);
         if cancelled.reason() == CancelReason::Deadline {
             world.expiries.set(world.expiries.get() + 1);
-            if !self.limits.iter().any(Timeout::expired) {
+            let has_expired = |it: &Rc<OnceCell<Timeout>>| it.get().is_some_and(Timeout::expired);
+            if !self.limits.iter().any(has_expired) {
                 world.fault("a scope received the expiry of a timeout that is not around it");
             }
         }
@@ -223,14 +232,36 @@ impl Place {
         }
     }
 
-    async fn run_limit(&self, limit: u64, body: &Code) {
-        let body = async |timeout: &Timeout| {
-            let mut inside = self.clone();
-            inside.limits.push(timeout.clone());
-            inside.run(body).await;
-        };
-        let _outcome = Timeout::scope(Duration::from_millis(limit), body).await;
+    async fn run_moved(&self, codes: &[Code], limit: Option<u64>) {
+        let (inside, timeout) = self.inside_of_a_limit();
+        let all = codes.iter().map(|code| inside.run(code));
+        let mut all: FuturesUnordered<_> = all.collect();
+        poll_fn(|cx| {
+            let _first = all.poll_next_unpin(cx);
+            Poll::Ready(())
+        })
+        .await;
+        let rest = all.collect::<Vec<()>>().map(drop);
+        match limit {
+            Some(limit) => run_limit(limit, &timeout, rest).await,
+            None => self.run_scope(rest, 1, true).await,
+        }
     }
+
+    fn inside_of_a_limit(&self) -> (Place, Rc<OnceCell<Timeout>>) {
+        let mut inside = self.clone();
+        let timeout = Rc::<OnceCell<Timeout>>::default();
+        inside.limits.push(timeout.clone());
+        (inside, timeout)
+    }
+}
+
+async fn run_limit(limit: u64, timeout: &OnceCell<Timeout>, body: impl Future<Output = ()>) {
+    let body = async |its_own: &Timeout| {
+        timeout.set(its_own.clone()).expect("it is run once");
+        body.await;
+    };
+    let _outcome = Timeout::scope(Duration::from_millis(limit), body).await;
 }
 
 /// Somebody else's future.

@@ -617,3 +617,96 @@ async fn timeouts_in_a_sub_executor_expire_one_by_one() {
     assert_eq!(trace.take(), ["1", "2", "3"]);
     ready(()).await;
 }
+
+/// A sub-executor whose future waits already, and is not woken by its new place.
+async fn polled_once(
+    future: impl Future<Output = ()> + 'static,
+) -> FuturesUnordered<LocalBoxFuture<'static, ()>> {
+    let mut inner: FuturesUnordered<_> = [future.boxed_local()].into_iter().collect();
+    assert!(inner.next().now_or_never().is_none());
+    inner
+}
+
+async fn all<const N: usize>(futures: [LocalBoxFuture<'_, ()>; N]) {
+    let all: FuturesUnordered<_> = futures.into_iter().collect();
+    all.collect::<Vec<()>>().await;
+}
+
+/// A scope that waits in a sub-executor is still the first when that is moved into another scope, and not polled there.
+#[asyncio::test]
+async fn a_scope_that_was_moved_into_another_one_is_reached_before_that() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let moved = async {
+            let inner = polled_once(scope(notes.clone(), "inner", pending())).await;
+            // It has much to do before it polls the first one.
+            let busy_ones = (0..5).map(|_| busy().boxed_local());
+            busy_ones.for_each(|it| inner.push(it));
+            scope(
+                notes.clone(),
+                "around",
+                inner.collect::<Vec<()>>().map(drop),
+            )
+            .await;
+        };
+        all([moved.boxed_local()]).await;
+    });
+    asyncio::yield_now().await;
+    task.cancel();
+    assert!(error_of(task.await).is_cancelled());
+    assert_eq!(trace.take(), ["inner", "around"]);
+}
+
+/// Also one that has lived in another scope, which lives on.
+#[asyncio::test]
+async fn a_scope_that_was_handed_over_between_two_is_reached_before_its_new_one() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let task = asyncio::spawn(async move {
+        let handed_over = RefCell::new(None);
+        let is_there = asyncio::sync::Event::new();
+        let giver = async {
+            let inner = polled_once(scope(notes.clone(), "inner", pending())).await;
+            let busy_ones = (0..5).map(|_| busy().boxed_local());
+            busy_ones.for_each(|it| inner.push(it));
+            *handed_over.borrow_mut() = Some(inner);
+            is_there.set();
+            pending::<()>().await;
+        };
+        let taker = async {
+            is_there.wait().await;
+            let inner = handed_over.borrow_mut().take().unwrap();
+            inner.collect::<Vec<()>>().await;
+        };
+        let taker = scope(notes.clone(), "taker", taker);
+        let giver = scope(notes.clone(), "giver", giver);
+        all([taker.boxed_local(), giver.boxed_local()]).await;
+    });
+    for _ in 0..3 {
+        asyncio::yield_now().await;
+    }
+    task.cancel();
+    assert!(error_of(task.await).is_cancelled());
+    let notes = trace.take();
+    let place = |name| notes.iter().position(|it| *it == name);
+    assert!(
+        place("inner").is_some() && place("inner") < place("taker"),
+        "{notes:?}"
+    );
+}
+
+/// An expiry finds it as well.
+#[asyncio::test(virtual_time)]
+async fn an_expiry_reaches_a_scope_that_was_moved_into_its_timeout() {
+    let trace = Trace::new();
+    let notes = trace.clone();
+    let moved = async move {
+        let inner = polled_once(well_behaved(notes.clone(), "inner")).await;
+        let outcome = timeout(MS, inner.collect::<Vec<()>>()).await;
+        assert!(outcome.is_err());
+        notes.note("timed out");
+    };
+    all([moved.boxed_local()]).await;
+    assert_eq!(trace.take(), ["inner", "timed out"]);
+}

@@ -171,12 +171,18 @@ impl<T> State<T> {
         match polled {
             Poll::Ready(()) => Poll::Ready(None),
             Poll::Pending => {
-                if is_request_passing() && !awaits_answer() {
-                    // Nobody in the body took it: it passes through, and takes the body along.
-                    self.finish();
-                }
+                self.let_pass(cx);
                 Poll::Pending
             }
+        }
+    }
+
+    /// The body waits. A request that nobody in it took passes through, and takes the body along. Does somebody beside the
+    /// generator take it then, the one who waits here learns of the end.
+    fn let_pass(&self, cx: &mut Cx<'_>) {
+        if is_request_passing() && !awaits_answer() {
+            self.finish();
+            must_look_away(cx, || WaitsOn::new("an asynchronous generator"));
         }
     }
 
@@ -288,10 +294,7 @@ impl<T> Future for Closing<T> {
         }
         this.standing.wait(cx);
         delivery.suspend();
-        if is_request_passing() && !awaits_answer() {
-            // A request from outside passes through, and takes the body along.
-            state.finish();
-        }
+        state.let_pass(cx);
         Poll::Pending
     }
 }

@@ -8,6 +8,9 @@
 //! being polled is the answer: a scope lets a request pass only if nobody inside of it still has to answer. A sub-executor
 //! that yields wakes its own waker, hence the task. Is the task not woken any more, and somebody has not answered, then
 //! nobody polls that one, and it is not waited for any longer (`look_after`).
+//!
+//! A sub-executor can be moved into another scope while its futures wait, and does not tell them. So whoever has waited for
+//! longer than a scope may be inside of that, until it is polled again.
 
 use std::panic::Location;
 use std::task::{Context as Cx, Waker};
@@ -59,7 +62,7 @@ impl Standing {
     fn enter_stand(&mut self, cx: &mut Cx<'_>) -> Within {
         if let Standing::New = self {
             *self = Standing::Reached;
-            self.take(cx, false);
+            self.take(cx);
         }
         match self {
             Standing::Taken(taken) => taken.enter(),
@@ -67,11 +70,9 @@ impl Standing {
         }
     }
 
-    fn take(&mut self, cx: &mut Cx<'_>, is_late: bool) {
+    fn take(&mut self, cx: &mut Cx<'_>) {
         if let Some(task) = current_task() {
-            let number = task
-                .cell()
-                .with_stands(|stands| stands.take(cx.waker(), is_late));
+            let number = (task.cell()).with_stands(|stands| stands.take(cx.waker()));
             *self = Standing::Taken(Taken { task, number });
         }
     }
@@ -85,7 +86,7 @@ impl Standing {
                 self.leave();
                 self.wait(cx);
             }
-            _ if Standing::is_needed(cx) => self.take(cx, true),
+            _ if Standing::is_needed(cx) => self.take(cx),
             _ => {}
         }
     }
@@ -101,7 +102,7 @@ impl Standing {
     /// Returns `true` if nobody inside is still to be polled because of the pending request.
     pub(crate) fn may_take(&self, task: &TaskCell) -> bool {
         match self {
-            Standing::Taken(taken) => !task.peek_stands(|stands| stands.must_defer(taken.number)),
+            Standing::Taken(taken) => task.may_take(taken.number),
             // Everybody with a stand may be inside.
             _ => !task.awaits_answer(),
         }
@@ -121,9 +122,12 @@ impl Standing {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let left = (self.task.cell()).peek_stands(|stands| stands.remove(self.number));
+        let cell = self.task.cell();
+        let left = cell.peek_stands(|stands| stands.remove(self.number));
         // Dropped here, outside: a waker's destructor is not ours.
-        drop(left);
+        if left.is_some_and(|it| it.asked) {
+            cell.hear_answer();
+        }
     }
 }
 
@@ -134,7 +138,9 @@ impl Taken {
 
     fn wait(&self, cx: &mut Cx<'_>) {
         let cell = self.task.cell();
-        cell.with_stands(|stands| stands.wait(self.number, cx.waker()));
+        if cell.with_stands(|stands| stands.wait(self.number, cx.waker())) {
+            cell.hear_answer();
+        }
     }
 
     fn enter(&self) -> Within {
@@ -164,6 +170,10 @@ pub(super) struct Stands {
     last: u64,
     /// The innermost that polls what is inside of it; 0 is none.
     within: u64,
+    /// How often somebody took a stand, waited, or made a request.
+    time: u64,
+    /// When the last request was made.
+    asked_at: u64,
     /// Changes when a request is made or taken, and whenever somebody is to look after it.
     round: u64,
     /// How often somebody was to do so since the request.
@@ -176,8 +186,8 @@ struct Stand {
     number: u64,
     /// The one around it, when it was last polled; 0 is none.
     around: u64,
-    /// Taken after what is inside was polled: who is inside is not known.
-    is_late: bool,
+    /// When it last began to wait; if that was an answer, when it was asked.
+    waits_since: u64,
     /// What it was last polled with.
     waker: Waker,
     /// Woken by a request, and not polled since.
@@ -196,12 +206,13 @@ impl Stands {
         found.ok()
     }
 
-    fn take(&mut self, waker: &Waker, is_late: bool) -> u64 {
+    fn take(&mut self, waker: &Waker) -> u64 {
         self.last += 1;
+        self.time += 1;
         self.list.push(Stand {
             number: self.last,
             around: self.within,
-            is_late,
+            waits_since: self.time,
             waker: waker.clone(),
             asked: false,
             deferred: false,
@@ -209,14 +220,21 @@ impl Stands {
         self.last
     }
 
-    fn wait(&mut self, number: u64, waker: &Waker) {
-        let around = self.within;
-        if let Some(place) = self.find(number) {
-            let stand = &mut self.list[place];
-            stand.waker.clone_from(waker);
-            stand.around = around;
-            stand.asked = false;
-        }
+    /// Returns `true` if this is an answer.
+    fn wait(&mut self, number: u64, waker: &Waker) -> bool {
+        let Some(place) = self.find(number) else {
+            return false;
+        };
+        self.time += 1;
+        let stand = &mut self.list[place];
+        stand.waits_since = if stand.asked {
+            self.asked_at
+        } else {
+            self.time
+        };
+        stand.waker.clone_from(waker);
+        stand.around = self.within;
+        std::mem::take(&mut stand.asked)
     }
 
     fn enter(&mut self, number: u64) -> u64 {
@@ -232,20 +250,12 @@ impl Stands {
         Some(self.list.remove(place))
     }
 
-    fn is_late(&self, number: u64) -> bool {
-        self.find(number)
-            .is_none_or(|place| self.list[place].is_late)
-    }
-
-    /// Returns `true` if `stand` is inside of the one with this number, or may be.
-    fn is_inside(&self, stand: &Stand, of: u64) -> bool {
+    /// Returns `true` if `stand` was inside of this scope when it was last polled.
+    fn is_inside(&self, stand: &Stand, scope: &Stand) -> bool {
         let mut around = stand.around;
         for _ in 0..self.list.len() {
-            if around == of {
-                return true;
-            }
-            if around == 0 {
-                return false;
+            if around == scope.number || around == 0 {
+                break;
             }
             match self.find(around) {
                 Some(place) => around = self.list[place].around,
@@ -253,19 +263,46 @@ impl Stands {
                 None => return true,
             }
         }
-        around == of
+        around == scope.number
     }
 
-    /// Returns `true`, and notes it, if somebody inside of this one has not answered.
-    fn must_defer(&mut self, number: u64) -> bool {
-        let is_late = self.is_late(number);
-        let is_inside = |it: &Stand| is_late || self.is_inside(it, number);
-        let others = self.list.iter().filter(|it| it.number != number);
-        let defers = others.filter(|it| it.asked).any(is_inside);
-        if let Some(place) = self.find(number) {
-            self.list[place].deferred = defers;
-        }
+    /// Returns `true` if `stand` may be inside of this scope, though it was never polled there: has it waited for longer, then
+    /// its sub-executor may have been moved into the scope meanwhile. Where that is, nobody knows but the sub-executor.
+    fn may_have_moved(&self, stand: &Stand, scope: &Stand) -> bool {
+        stand.waits_since < scope.waits_since && !self.is_inside(scope, stand)
+    }
+
+    fn may_be_inside(&self, stand: &Stand, scope: &Stand) -> bool {
+        self.may_have_moved(stand, scope) || self.is_inside(stand, scope)
+    }
+
+    /// Notes whether this one, which has just been polled, lets the request wait for somebody inside of it who is asked.
+    fn defer(&mut self, number: u64) -> bool {
+        let Some(place) = self.find(number) else {
+            return false;
+        };
+        let scope = &self.list[place];
+        let mut asked = self.list.iter().filter(|it| it.asked);
+        let defers = asked.any(|it| it.number != number && self.may_be_inside(it, scope));
+        self.list[place].deferred = defers;
         defers
+    }
+
+    /// Asks once more whoever inside of this one let the request wait, and did not need to, as it turned out.
+    fn ask_deferred(&mut self, number: u64) -> Vec<Waker> {
+        let Some(scope) = self.find(number).map(|place| &self.list[place]) else {
+            return Vec::new();
+        };
+        let is_meant = |it: &Stand| it.deferred && self.may_be_inside(it, scope);
+        let places = (0..self.list.len()).filter(|place| is_meant(&self.list[*place]));
+        let places: Vec<usize> = places.collect();
+        let ask = |place: usize| {
+            let stand = &mut self.list[place];
+            stand.deferred = false;
+            stand.asked = true;
+            stand.waker.clone()
+        };
+        places.into_iter().map(ask).collect()
     }
 
     fn awaits_answer(&self) -> bool {
@@ -276,14 +313,20 @@ impl Stands {
     fn ask(&mut self, inside_of: Option<u64>) -> Vec<Waker> {
         self.round += 1;
         self.looks = 0;
-        let inside_of = inside_of.filter(|around| !self.is_late(*around));
-        let is_meant = |it: &Stand| inside_of.is_none_or(|around| self.is_inside(it, around));
+        self.time += 1;
+        self.asked_at = self.time;
+        let scope = inside_of.and_then(|scope| self.find(scope));
+        let scope = scope.map(|place| &self.list[place]);
+        // May somebody have moved into the scope, then all are asked, and the next scope knows where they are.
+        let scope =
+            scope.filter(|scope| !self.list.iter().any(|it| self.may_have_moved(it, scope)));
+        let is_meant = |it: &Stand| scope.is_none_or(|scope| self.is_inside(it, scope));
         let meant: Vec<bool> = self.list.iter().map(is_meant).collect();
         let mut wakers = Vec::new();
         for (stand, is_meant) in self.list.iter_mut().zip(meant) {
-            stand.deferred = false;
-            stand.asked |= is_meant;
             if is_meant {
+                stand.deferred |= stand.asked;
+                stand.asked = true;
                 wakers.push(stand.waker.clone());
             }
         }
@@ -294,6 +337,11 @@ impl Stands {
     fn give_up(&mut self) -> Vec<Waker> {
         self.round += 1;
         self.looks = 0;
+        self.ask_all_deferred()
+    }
+
+    /// Nobody else is asked any more.
+    fn ask_all_deferred(&mut self) -> Vec<Waker> {
         let mut wakers = Vec::new();
         for stand in &mut self.list {
             stand.asked = std::mem::take(&mut stand.deferred);
@@ -307,9 +355,6 @@ impl Stands {
     /// The request was taken.
     fn settle(&mut self) {
         self.round += 1;
-        for stand in &mut self.list {
-            stand.deferred = false;
-        }
     }
 
     fn take_suspended(&mut self, origin: u64) -> Option<CancelledError> {
@@ -361,6 +406,28 @@ impl TaskCell {
 
     pub(super) fn forget_all_suspended(&self) -> Vec<CancelledError> {
         self.peek_stands(|stands| std::mem::take(&mut stands.suspended))
+    }
+
+    /// Was it the last that was missing, then whoever waited for it is polled with the request that is suspended meanwhile.
+    fn hear_answer(&self) {
+        let is_last = |stands: &mut Stands| !stands.suspended.is_empty() && !stands.awaits_answer();
+        if self.peek_stands(is_last) {
+            let wakers = self.peek_stands(Stands::ask_all_deferred);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Returns `true` if the scope with this number, which has just been polled, may take the pending request.
+    fn may_take(&self, number: u64) -> bool {
+        if self.peek_stands(|stands| stands.defer(number)) {
+            return false;
+        }
+        let wakers = self.peek_stands(|stands| stands.ask_deferred(number));
+        if wakers.is_empty() {
+            return true;
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        self.peek_stands(|stands| !stands.defer(number))
     }
 
     /// Somebody behind a sub-executor was asked, and is to be polled first.
