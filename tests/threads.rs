@@ -39,6 +39,13 @@ fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
     })
 }
 
+/// Lets what another thread has left be taken in one turn, and be run before the next one: who waited for that thread may
+/// have found it done without a turn in between.
+async fn take_mail() {
+    asyncio::yield_now().await;
+    asyncio::yield_now().await;
+}
+
 // ----- call_soon_threadsafe: 5.2, 5.5 -----
 
 /// semantics 5.2; test_call_soon_threadsafe: wake-up of a sleeping loop.
@@ -108,7 +115,7 @@ async fn a_call_from_another_thread_runs_on_the_loops_thread() {
         remote.call_soon_threadsafe(call).unwrap()
     }))
     .await;
-    asyncio::yield_now().await;
+    take_mail().await;
     assert_eq!(receiver.try_recv(), Ok((thread::current().id(), true)));
 }
 
@@ -121,7 +128,7 @@ async fn a_call_from_another_thread_that_panics_is_reported() {
         remote.call_soon_threadsafe(|| panic!("from afar")).unwrap()
     }))
     .await;
-    asyncio::yield_now().await;
+    take_mail().await;
     assert_eq!(reports.take(), ["Exception in callback: from afar [-]"]);
 }
 

@@ -124,6 +124,7 @@ impl EventLoopBuilder {
                 self.slow_callback_duration
                     .unwrap_or(Duration::from_millis(100)),
             ),
+            step_ended: Cell::new(0),
             shuffle: Cell::new(self.seed),
             on_interrupt: RefCell::new(None),
             fork: ForkGuard::new(),

@@ -18,6 +18,7 @@ mod run;
 mod signal_handlers;
 mod sources;
 mod spawn;
+mod stopwatch;
 mod time;
 mod turn;
 
@@ -140,6 +141,8 @@ pub(crate) struct LoopCore {
     run_times: RunTimes,
     /// From this on a callback is slow.
     slow_callback_duration: Cell<Duration>,
+    /// When the last step ended that debug mode has measured; 0 if there was something after it.
+    step_ended: Cell<u64>,
     /// State of the generator that shuffles ready entries; 0 keeps them first in, first out.
     shuffle: Cell<u64>,
     /// Called on the loop's thread when a signal's thread asked for attention.
@@ -237,6 +240,7 @@ impl EventLoop {
     /// What debug mode says, it says by itself: `asyncio::debug` lists it.
     pub fn set_debug(&self, debug: bool) {
         self.core.scheduler.observed.set(Interest::DEBUG, debug);
+        self.core.forget_step();
     }
 
     /// Returns `true` in debug mode.
@@ -246,8 +250,12 @@ impl EventLoop {
     }
 
     /// Sets from which time on debug mode reports a callback or a task's step as slow; 100 ms unless set.
+    ///
+    /// On Linux limits of 50 ms and more are measured by the system's tick, which is off by some milliseconds and hardly costs
+    /// anything; shorter ones by the exact clock.
     pub fn set_slow_callback_duration(&self, duration: Duration) {
         self.core.slow_callback_duration.set(duration);
+        self.core.forget_step();
     }
 
     /// Returns the limit set by [`set_slow_callback_duration`](EventLoop::set_slow_callback_duration).

@@ -20,7 +20,7 @@ use crate::inbox::Inbox;
 use crate::task::cell::TaskOptions;
 use crate::task::inquiry::WaitsOn;
 use crate::task::scheduler::{Mail, Posted, Ready, Scheduler};
-use crate::task::{Task, must_look_away};
+use crate::task::{Task, must_look_away_from_thread};
 
 /// The remote control of an [`EventLoop`](crate::EventLoop): `Send`, `Sync`, and harmless after the loop is closed.
 ///
@@ -382,7 +382,8 @@ impl<T> Future for RemoteTask<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx, || WaitsOn::new("a task of another thread's call")) {
+        let what = || WaitsOn::new("a task of another thread's call");
+        if must_look_away_from_thread(cx, what, || self.shared.lock().output.is_some()) {
             return Poll::Pending;
         }
         let mut state = self.shared.lock();
