@@ -10,6 +10,9 @@ use std::process::{Command, Output};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
+/// The compiler whose words are in `tests/ui/elsewhere`, if they are not our own.
+const WORDS_OF: &str = "rustc 1.95.";
+
 #[test]
 fn a_crate_that_renames_inherits_reexports_or_has_no_features_is_free_of_warnings_and_its_tests_pass()
  {
@@ -103,6 +106,8 @@ fn each_mistake_of_a_package_has_one_message_on_its_own_token() {
     }
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     share_lock_file(&folder);
+    let is_readable = compiler().starts_with(WORDS_OF);
+    cases.retain(|case| is_readable || !has_words_of_compiler(case));
     for case in &cases {
         let name = case.file_stem().unwrap().to_str().unwrap();
         let output = run_cargo(&folder, &["check", "--profile", "test", "--bin", name]);
@@ -114,6 +119,18 @@ fn each_mistake_of_a_package_has_one_message_on_its_own_token() {
         // Cargo's own line: `error: could not compile .. due to 2 previous errors`.
         assert_eq!(errors(&text), errors(&expected) + 2, "{text}");
     }
+}
+
+/// Whether the compiler answers the mistake, whose words change from version to version.
+fn has_words_of_compiler(case: &Path) -> bool {
+    let expected = fs::read_to_string(case.with_extension("stderr")).unwrap();
+    expected.contains("error[E")
+}
+
+fn compiler() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output().unwrap();
+    text_of(&output)
 }
 
 /// Cargo finds the versions there that this test was built with, and so needs no network.
