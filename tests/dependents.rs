@@ -84,6 +84,21 @@ fn each_test_passes_or_fails_alone_in_a_process_of_its_own() {
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(101), "{text}");
     assert!(text.contains("told to"), "{text}");
+    assert!(text.contains("cleaned up"), "{text}");
+    all_but_one_pass_beside_each_other(program, tests.len());
+}
+
+/// A test that fails while a task of its own goes on takes nothing from those that the same process runs after it.
+fn all_but_one_pass_beside_each_other(program: &str, count: usize) {
+    let output = Command::new(program)
+        .args(["--test-threads=1", "--nocapture"])
+        .env("FAIL", "1")
+        .output()
+        .unwrap();
+    let text = text_of(&output);
+    let expected = format!("{} passed; 1 failed", count - 1);
+    assert!(text.contains(&expected), "{text}");
+    assert!(text.contains("cleaned up"), "{text}");
 }
 
 /// Mistakes that take a package which does not name the crate, or one that is compiled with its tests.

@@ -73,12 +73,12 @@ async fn behind_a_comment() {
 #[asyncio::main]
 async fn behind_a_documentation() -> u8 {
     /*! Returns a number. */
-    #![cfg(all())]
+    #![cfg(any(unix, windows))]
     #![cfg_attr(any(), unknown)]
-    #![cfg_attr(all(), allow(unused), inline, doc = "Five.")]
-    #![must_use = "it is \"five\""]
+    #![cfg_attr(all(), allow(unused), inline, doc = "Six.")]
+    #![must_use = "it is \"six\""]
     let a = 5;
-    a
+    a + 1
 }
 
 struct Sum(u8);
@@ -110,7 +110,7 @@ fn main() {
     assert_eq!(others(1), 6);
     documented();
     behind_a_comment();
-    assert_eq!(behind_a_documentation(), 5);
+    assert_eq!(behind_a_documentation(), 6);
     assert_eq!(Sum(1).add(2), Ok(6));
     from_tokens();
     never();
