@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The compiler whose words are in `tests/ui/elsewhere`, if they are not our own.
+/// The compiler whose words are in `tests/ui/elsewhere/rustc_*`.
 const WORDS_OF: &str = "rustc 1.95.";
 
 #[test]
@@ -138,8 +138,8 @@ fn each_mistake_of_a_package_has_one_message_on_its_own_token() {
 
 /// Whether the compiler answers the mistake, whose words change from version to version.
 fn has_words_of_compiler(case: &Path) -> bool {
-    let expected = fs::read_to_string(case.with_extension("stderr")).unwrap();
-    expected.contains("error[E")
+    let name = case.file_name().unwrap().to_str().unwrap();
+    name.starts_with("rustc_")
 }
 
 fn compiler() -> String {
