@@ -171,7 +171,9 @@ fn any_attribute(text: &str) -> Option<usize> {
         if let Some(behind) = rest.strip_prefix(']') {
             return Some(text.len() - behind.len());
         }
-        rest = behind_reason(rest)?;
+        // A raw string, whose end is told in another way.
+        let is_raw = text[..text.len() - rest.len()].ends_with(|c: char| c.is_alphanumeric());
+        rest = behind_reason(rest).filter(|_| !is_raw)?;
     }
 }
 
@@ -371,6 +373,7 @@ mod tests {
             "{ /* /* a */ */ #![b] }",
             "{ /*! /* a */ */ }",
             "{ #![a = \"\\",
+            "{ #![a = r\"b\\\"] c \"]\" }",
             "{ #![a['b']] }",
             "{ #![a = r#\"]\"#] }",
             "{ #![a /* b */] }",
