@@ -225,6 +225,7 @@ fn around_block(function: &Function, run: impl FnOnce(&TokenStream) -> TokenStre
         Body::Lifted(attrs, body) => (attrs, quote!(match () { () => #body })),
         // With attributes they are not, and nowhere else may they have any.
         Body::Kept(attrs, body) => (attrs, body.into_token_stream()),
+        Body::Long(attrs, tail) => (attrs, tail),
     };
     let result = run(&quote!(async move { #pinned #(#bindings)* #tail }));
     let result = if is_never(&sig.output) {
