@@ -211,8 +211,8 @@ struct State<T> {
     output: Option<Result<T, JoinError>>,
     /// The output is here, or was taken.
     is_finished: bool,
-    /// `cancel` was called before the task was started.
-    cancel_requested: bool,
+    /// `cancel` was called before the task was started: why, and with which text.
+    cancel_requested: Option<(CancelReason, Option<Arc<str>>)>,
     /// The task's number, once it is started.
     task: Option<u64>,
     /// Of the future that awaits the task.
@@ -224,7 +224,7 @@ impl<T> Shared<T> {
         let state = State {
             output: None,
             is_finished: false,
-            cancel_requested: false,
+            cancel_requested: None,
             task: None,
             waker: None,
         };
@@ -270,10 +270,10 @@ impl<T: Send + 'static> End<T> {
         let reference = task.task_ref();
         let mut state = self.shared.lock();
         state.task = Some(reference.id());
-        let cancel_requested = state.cancel_requested;
+        let cancel_requested = state.cancel_requested.take();
         drop(state);
-        if cancel_requested {
-            reference.cancel();
+        if let Some((reason, message)) = cancel_requested {
+            reference.cancel_for(reason, message);
         }
         reference.add_done_callback(move |_task| {
             if Arc::strong_count(&self.shared) == 1 {
@@ -312,16 +312,15 @@ impl<T> RemoteTask<T> {
 
     /// Asks the task to stop; returns `false` if it has ended already.
     pub fn cancel(&self) -> bool {
-        let mut state = self.shared.lock();
-        if state.is_finished {
-            return false;
+        self.control().cancel_for(CancelReason::User, None)
+    }
+
+    /// What can be done with the task while somebody else awaits it.
+    pub(crate) fn control(&self) -> RemoteControl<T> {
+        RemoteControl {
+            shared: self.shared.clone(),
+            handle: self.handle,
         }
-        let Some(task) = state.task else {
-            state.cancel_requested = true;
-            return true;
-        };
-        drop(state);
-        self.handle.cancel_task(task, None)
     }
 
     /// Blocks until the task has ended, and returns its output.
@@ -352,6 +351,32 @@ impl<T> RemoteTask<T> {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// A remote task that somebody else awaits.
+pub(crate) struct RemoteControl<T> {
+    shared: Arc<Shared<T>>,
+    handle: LoopHandle,
+}
+
+impl<T> RemoteControl<T> {
+    pub(crate) fn is_finished(&self) -> bool {
+        self.shared.lock().is_finished
+    }
+
+    /// Asks the task to stop; returns `false` if it has ended already.
+    pub(crate) fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
+        let mut state = self.shared.lock();
+        if state.is_finished {
+            return false;
+        }
+        let Some(task) = state.task else {
+            state.cancel_requested = Some((reason, message));
+            return true;
+        };
+        drop(state);
+        self.handle.cancel_task(task, reason, message)
     }
 }
 
@@ -409,10 +434,10 @@ impl<T> fmt::Debug for RemoteTask<T> {
 
 impl LoopHandle {
     /// Sends a cancellation to the task with this number; `false` if the loop is closed.
-    fn cancel_task(&self, id: u64, message: Option<Arc<str>>) -> bool {
+    fn cancel_task(&self, id: u64, reason: CancelReason, message: Option<Arc<str>>) -> bool {
         let cancel = move || {
             if let Some(task) = running_loop().core().scheduler.task(id) {
-                task.cancel_for(CancelReason::User, message);
+                task.cancel_for(reason, message);
             }
         };
         self.call_soon_threadsafe(cancel).is_ok()
@@ -448,12 +473,13 @@ impl CancelHandle {
     ///
     /// Whether the task takes it is decided on the loop's thread: it may be done by then.
     pub fn cancel(&self) -> bool {
-        self.handle.cancel_task(self.task, None)
+        self.handle.cancel_task(self.task, CancelReason::User, None)
     }
 
     /// The same, with a text for the one who receives the cancellation.
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
+        let message = Some(message.into().into());
         self.handle
-            .cancel_task(self.task, Some(message.into().into()))
+            .cancel_task(self.task, CancelReason::User, message)
     }
 }

@@ -5,6 +5,7 @@
 //! runtime: it puts the pieces together and nothing below knows it.
 
 mod closing;
+mod crew;
 mod dumps;
 mod exit;
 mod hooks;
@@ -14,6 +15,8 @@ mod outcome;
 mod program;
 mod report;
 mod shutdown;
+mod sibling;
+mod workers;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -21,14 +24,17 @@ use std::future::{Future, IntoFuture};
 use std::io;
 use std::panic::{self, Location};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::exit::exit;
 pub use self::hooks::at_exit;
 pub(crate) use self::outcome::Ended;
-pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
+pub use self::report::{AbandonedChild, AbandonedJob, AbandonedWorker, ShutdownReport, Survivor};
+pub use self::workers::{Worker, WorkerTask, spawn_on, worker, workers};
 
 use self::closing::Closing;
+use self::crew::{Crew, Settings, WorkerFactory};
 use self::dumps::Dumps;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
@@ -138,6 +144,8 @@ pub struct Runner {
     armed: Cell<Option<Armed>>,
     /// While the runner is initialised: the signals that ask what the program is doing.
     dumps: Cell<Option<Dumps>>,
+    /// While the runner is initialised: the other workers.
+    crew: Cell<Option<Crew>>,
 }
 
 /// What the builder was told.
@@ -152,6 +160,9 @@ struct Options {
     blocked_loop_after: Option<Duration>,
     /// As debug mode, unless set.
     dump_on_signal: Option<bool>,
+    /// How many loops there are.
+    workers: usize,
+    worker_loop_factory: Option<WorkerFactory>,
 }
 
 /// What a panic does in a task that nobody awaits; see [`RunnerBuilder::detached_panic`].
@@ -224,6 +235,8 @@ impl Runner {
                 detached_panic: DetachedPanic::Report,
                 blocked_loop_after: None,
                 dump_on_signal: None,
+                workers: 1,
+                worker_loop_factory: None,
             },
         }
     }
@@ -363,6 +376,7 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
+        let crew = self.start_crew(&event_loop)?;
         self.begin_observation(&event_loop);
         if is_current {
             set_event_loop(event_loop.clone());
@@ -373,8 +387,47 @@ impl Runner {
             program: Program::enter(&event_loop),
             event_loop,
         };
+        if let Some(crew) = &crew {
+            let workers = crew.introduce(live.program.exit.clone());
+            let _ = live.program.workers.set(workers);
+        }
+        self.crew.set(crew);
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
+    }
+
+    /// Starts the other workers, if there are any. Without them the loop is of no use.
+    fn start_crew(&self, event_loop: &EventLoop) -> Result<Option<Crew>, RunError> {
+        let options = &self.options;
+        if options.workers == 1 {
+            return Ok(None);
+        }
+        let debug = event_loop.debug();
+        let settings = Settings {
+            factory: options.worker_loop_factory.clone(),
+            debug,
+            shutdown_timeout: options.shutdown_timeout,
+            stop_on_panic: options.detached_panic == DetachedPanic::Stop,
+            blocked_loop_after: options.blocked_loop_after,
+            dump_on_signal: options.dump_on_signal.unwrap_or(debug),
+        };
+        match Crew::start(event_loop, options.workers - 1, &settings) {
+            Ok(crew) => Ok(Some(crew)),
+            Err(error) => {
+                let _ = event_loop.close();
+                Err(RunError::EventLoop(error))
+            }
+        }
+    }
+
+    /// Takes the other workers out. A process that was forked has none.
+    fn take_crew(&self, event_loop: &EventLoop) -> Option<Crew> {
+        let crew = self.crew.take()?;
+        if event_loop.core().is_forked() {
+            crew.forget();
+            return None;
+        }
+        Some(crew)
     }
 
     /// What cannot be looked at does not keep the program from running.
@@ -453,7 +506,9 @@ impl Runner {
         let closing = Closing::new(&live.event_loop, self.presses.get());
         closing.arm(&self.options.presses(), self.armed.take());
         let timeout = self.options.shutdown_timeout;
-        let report = shutdown::shut_down(&live.event_loop, &live.program.hooks, &closing, timeout);
+        let crew = self.take_crew(&live.event_loop);
+        let hooks = &live.program.hooks;
+        let report = shutdown::shut_down(&live.event_loop, hooks, &closing, timeout, crew);
         live.program.leave();
         if live.is_current {
             set_event_loop(None);
@@ -521,6 +576,7 @@ impl Drop for Runner {
         {
             let why = "the runner was dropped inside of another running loop";
             live.program.hooks.give_up(&live.event_loop, why);
+            drop(self.take_crew(&live.event_loop));
             let _ = live.event_loop.close();
             live.program.leave();
         }
@@ -700,6 +756,84 @@ impl RunnerBuilder {
         self
     }
 
+    /// Sets how many event loops the program has, each in a thread of its own: one, unless this is called.
+    ///
+    /// Main runs on the first one, in the runner's thread. The others, its siblings, start with the runner's first use and end
+    /// with its close. They run what is sent to them by [`spawn_on`](crate::spawn_on); a task stays on the loop where it was
+    /// started, and nothing of it need be `Send`. To use all processors: [`std::thread::available_parallelism`].
+    ///
+    /// There is one shutdown for all: when main is over, the tasks of all loops are cancelled at the same moment and awaited,
+    /// then all go on to the next phase. [`shutdown_timeout`](RunnerBuilder::shutdown_timeout) bounds the whole of it, and the
+    /// [`ShutdownReport`] is about all loops. A loop that is blocked, and does not answer within a second more, is named in it
+    /// and left. Ctrl-C and the other signals are the first loop's, which tells the others; [`exit()`] may be called on any of
+    /// them. Debug mode, [`detached_panic`](RunnerBuilder::detached_panic),
+    /// [`blocked_loop_after`](RunnerBuilder::blocked_loop_after) and [`dump_on_signal`](RunnerBuilder::dump_on_signal) count
+    /// for every loop; the [`loop_factory`](RunnerBuilder::loop_factory) makes the first one only, see
+    /// [`worker_loop_factory`](RunnerBuilder::worker_loop_factory). `stop` and `exit` aside, what a loop is told about itself
+    /// stays with it: an exception handler is set on each.
+    ///
+    /// If one of the loops cannot be made, [`run`](Runner::run) says why, and nothing is left of the others.
+    ///
+    /// # Panics
+    ///
+    /// With 0: somebody has to run main.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// asyncio has one loop per thread, too, but leaves the threads and their orderly end to the program.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let runner = asyncio::Runner::builder().workers(3).build();
+    /// let main = async {
+    ///     let add = |worker| asyncio::spawn_on(worker, || async { asyncio::worker().index() });
+    ///     let tasks: Vec<_> = asyncio::workers().into_iter().map(add).collect();
+    ///     let mut sum = 0;
+    ///     for task in tasks {
+    ///         sum += task.await.unwrap();
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(runner.run(main).unwrap(), 0 + 1 + 2);
+    /// ```
+    #[track_caller]
+    pub fn workers(mut self, count: usize) -> RunnerBuilder {
+        assert!(
+            count > 0,
+            "`workers(0)` leaves nobody to run main; `workers(1)` is the least"
+        );
+        self.options.workers = count;
+        self
+    }
+
+    /// Sets what makes the loops of all [`workers`](RunnerBuilder::workers) but the first, each in its own thread; the default
+    /// loop unless this is called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use asyncio::{EventLoop, Runner};
+    /// use std::time::Duration;
+    ///
+    /// let slow = || EventLoop::builder().slow_callback_duration(Duration::from_secs(1)).build();
+    /// let runner = Runner::builder().workers(2).worker_loop_factory(slow).build();
+    /// let main = async {
+    ///     let limit = || async { asyncio::running_loop().slow_callback_duration() };
+    ///     asyncio::spawn_on(asyncio::workers()[1], limit).await.unwrap()
+    /// };
+    /// assert_eq!(runner.run(main).unwrap(), Duration::from_secs(1));
+    /// ```
+    pub fn worker_loop_factory<L: IntoEventLoop>(
+        mut self,
+        factory: impl Fn() -> L + Send + Sync + 'static,
+    ) -> RunnerBuilder {
+        self.options.worker_loop_factory = Some(Arc::new(move || factory().into_event_loop()));
+        self
+    }
+
     /// Makes the runner. Nothing is opened or started.
     pub fn build(self) -> Runner {
         Runner {
@@ -709,6 +843,7 @@ impl RunnerBuilder {
             closes_next: Cell::new(false),
             armed: Cell::new(None),
             dumps: Cell::new(None),
+            crew: Cell::new(None),
         }
     }
 }

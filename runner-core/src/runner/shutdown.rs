@@ -4,6 +4,9 @@
 //! (3) async generators are closed, (4) the default executor is shut down, (5) children that are to end with the loop are
 //! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
 //! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
+//!
+//! With several workers the first loop leads: it orders each phase, all loops go through it side by side, and the next one
+//! begins when all are done, so that whoever cleans up can still reach the other loops.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,10 +17,13 @@ use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::closing::Closing;
+use super::crew::{Crew, Desk, Order};
 use super::hooks::{self, ExitHooks, Hook};
 use super::report::{
     AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
+    abandoned_workers_text, on_worker,
 };
+use super::workers::Worker;
 use crate::cancel::timeout;
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
@@ -48,37 +54,34 @@ pub(super) fn shut_down(
     hooks: &ExitHooks,
     closing: &Closing,
     timeout: Option<Duration>,
+    crew: Option<Crew>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
     exceptions.begin_shutdown();
-    let now = event_loop.time();
+    let is_hurried = || closing.is_hurried();
     let mut shutdown = Shutdown {
-        event_loop,
-        hooks,
-        closing,
-        deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
-        hurried: false,
-        asked: BTreeMap::new(),
-        notice: Notice::new(now),
-        report: ShutdownReport::default(),
-        failure: None,
+        crew: crew.as_ref(),
+        ..Shutdown::new(event_loop, hooks, &is_hurried, timeout)
     };
     shutdown.look_at_presses();
-    for phase in [
-        Shutdown::end_tasks,
-        Shutdown::close_asyncgens,
-        Shutdown::stop_executor,
+    for (order, phase) in [
+        (None, Shutdown::end_all_tasks as fn(&mut _) -> _),
+        (Some(Order::CloseAsyncgens), Shutdown::close_asyncgens),
+        (Some(Order::StopExecutor), Shutdown::stop_executor),
     ] {
-        shutdown.attempt(phase);
+        shutdown.attempt_together(order, phase);
         // What came only now is ended in the same way.
         shutdown.attempt(Shutdown::run_exit_hooks);
-        shutdown.attempt(Shutdown::end_tasks);
+        shutdown.attempt(Shutdown::end_all_tasks);
+        shutdown.order(Order::NoteSurvivors);
         shutdown.note_survivors();
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
-        shutdown.attempt(Shutdown::end_children);
+        shutdown.attempt_together(Some(Order::EndChildren), Shutdown::end_children);
     }
+    shutdown.order(Order::Close);
+    shutdown.attempt(Shutdown::await_siblings);
     if io::are_streams_in_use() {
         shutdown.attempt(Shutdown::flush_output);
     }
@@ -88,6 +91,13 @@ pub(super) fn shut_down(
         failure,
         ..
     } = shutdown;
+    if let Some(crew) = crew {
+        let others = crew.end();
+        if !others.abandoned_workers.is_empty() {
+            write_to_stderr(&abandoned_workers_text(&others.abandoned_workers));
+        }
+        report.absorb(others);
+    }
     let closed = event_loop.close();
     report.errors.extend(exceptions.end_shutdown());
     match failure {
@@ -96,11 +106,66 @@ pub(super) fn shut_down(
     }
 }
 
+/// Goes through the phases on a sibling's loop, as the first loop orders them, and closes it.
+pub(super) fn obey(
+    event_loop: &EventLoop,
+    worker: Worker,
+    desk: &Desk,
+    timeout: Option<Duration>,
+) -> ShutdownReport {
+    let exceptions = event_loop.core().scheduler.exceptions.clone();
+    exceptions.begin_shutdown();
+    exceptions.set_panic_keeper(None);
+    let (hooks, is_hurried) = (ExitHooks::default(), || desk.is_hurried());
+    let mut shutdown = Shutdown {
+        worker,
+        ..Shutdown::new(event_loop, &hooks, &is_hurried, timeout)
+    };
+    let mut ends_tasks = false;
+    let mut told = 0;
+    loop {
+        shutdown.idle(desk, ends_tasks);
+        match desk.take_order() {
+            Some(Order::EndTasks) => {
+                ends_tasks = true;
+                shutdown.attempt(Shutdown::end_tasks_here);
+            }
+            Some(Order::Rest) => ends_tasks = false,
+            Some(Order::NoteSurvivors) => shutdown.note_survivors(),
+            Some(Order::CloseAsyncgens) => shutdown.attempt(Shutdown::close_asyncgens),
+            Some(Order::StopExecutor) => shutdown.attempt(Shutdown::stop_executor),
+            Some(Order::EndChildren) => shutdown.attempt(Shutdown::end_children),
+            Some(Order::Close) => break,
+            None => {
+                // Somebody spawned a task while everybody ends.
+                shutdown.attempt(Shutdown::end_tasks);
+                continue;
+            }
+        }
+        desk.note_done(shutdown.asked.len() > told);
+        told = shutdown.asked.len();
+    }
+    let Shutdown {
+        mut report,
+        failure,
+        ..
+    } = shutdown;
+    let broke = failure.or(event_loop.close().err());
+    report.errors.extend(exceptions.end_shutdown());
+    let broke = broke.map(|error| format!("the event loop of {worker} broke: {error}"));
+    report.errors.extend(broke);
+    report
+}
+
 /// One shutdown under way.
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
+    worker: Worker,
+    /// Those that are led.
+    crew: Option<&'a Crew>,
     hooks: &'a ExitHooks,
-    closing: &'a Closing,
+    /// No more than a second is left: a press of Ctrl-C has said so.
+    is_hurried: &'a dyn Fn() -> bool,
     deadline: Option<Instant>,
     /// The deadline is that of a hurried close.
     hurried: bool,
@@ -112,6 +177,30 @@ struct Shutdown<'a> {
     failure: Option<RunError>,
 }
 
+impl<'a> Shutdown<'a> {
+    fn new(
+        event_loop: &'a EventLoop,
+        hooks: &'a ExitHooks,
+        is_hurried: &'a dyn Fn() -> bool,
+        timeout: Option<Duration>,
+    ) -> Shutdown<'a> {
+        let now = event_loop.time();
+        Shutdown {
+            event_loop,
+            worker: Worker::new(0, event_loop.handle()),
+            crew: None,
+            hooks,
+            is_hurried,
+            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            hurried: false,
+            asked: BTreeMap::new(),
+            notice: Notice::new(now),
+            report: ShutdownReport::default(),
+            failure: None,
+        }
+    }
+}
+
 impl Shutdown<'_> {
     /// Goes through one phase; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
@@ -121,6 +210,90 @@ impl Shutdown<'_> {
                 self.failure.get_or_insert(error);
             }
             Err(payload) => self.report.errors.push(panic_text(&*payload).to_owned()),
+        }
+    }
+
+    // ----- the other workers -----
+
+    fn order(&self, order: Order) {
+        if let Some(crew) = self.crew {
+            crew.order(order);
+        }
+    }
+
+    /// Goes through a phase while the siblings do.
+    fn attempt_together(
+        &mut self,
+        order: Option<Order>,
+        phase: fn(&mut Self) -> Result<(), RunError>,
+    ) {
+        order.into_iter().for_each(|order| self.order(order));
+        self.attempt(phase);
+        self.attempt(Shutdown::await_siblings);
+    }
+
+    /// Waits until the siblings have done what they were told.
+    fn await_siblings(&mut self) -> Result<(), RunError> {
+        match self.crew {
+            None => Ok(()),
+            Some(crew) => self.wait_for_crew(|| !crew.is_done()),
+        }
+    }
+
+    /// No clock may jump past what other threads do.
+    fn wait_for_crew(&mut self, busy: impl FnMut() -> bool) -> Result<(), RunError> {
+        let core = self.event_loop.core().clone();
+        core.outside.set(core.outside.get() + 1);
+        let waited = self.wait_while(None, WaitsFor::Workers, busy);
+        core.outside.set(core.outside.get() - 1);
+        waited
+    }
+
+    /// Ends the tasks of all loops at once, until a round finds none on any of them: while one loop's task cleans up, it may
+    /// start one on another loop.
+    fn end_all_tasks(&mut self) -> Result<(), RunError> {
+        let Some(crew) = self.crew else {
+            return self.end_tasks();
+        };
+        let scheduler = self.event_loop.core().scheduler.clone();
+        loop {
+            let asked = self.asked.len();
+            crew.order(Order::EndTasks);
+            self.end_tasks_here()?;
+            while !crew.is_done() && !self.is_over() {
+                self.wait_for_crew(|| !crew.is_done() && scheduler.task_count() == 0)?;
+                self.end_tasks()?;
+            }
+            let is_quiet = !crew.was_busy() && self.asked.len() == asked;
+            if self.is_over() || is_quiet {
+                crew.order(Order::Rest);
+                return Ok(());
+            }
+        }
+    }
+
+    /// The same for this loop, which first hears what was sent to it.
+    fn end_tasks_here(&mut self) -> Result<(), RunError> {
+        if self.event_loop.is_closed() {
+            return Err(RunError::LoopClosed);
+        }
+        self.event_loop.call_soon(|| {});
+        self.take_one_turn()?;
+        self.end_tasks()
+    }
+
+    /// Lets a sibling's loop run until there is an order, or a task to end. One that broke just waits.
+    fn idle(&mut self, desk: &Desk, ends_tasks: bool) {
+        let scheduler = self.event_loop.core().scheduler.clone();
+        let has_intruder = || ends_tasks && scheduler.task_count() > 0;
+        self.look_at_presses();
+        let ignores = self.failure.is_some() || self.is_over();
+        let waited = self
+            .event_loop
+            .run_while(None, || !desk.has_order() && (ignores || !has_intruder()));
+        if let Err(error) = waited {
+            self.failure.get_or_insert(error);
+            desk.wait_for_order();
         }
     }
 
@@ -141,12 +314,14 @@ impl Shutdown<'_> {
                 return Ok(());
             }
             if now >= self.notice.due {
-                self.notice.say(self.event_loop, waits_for);
+                let crew = self.crew;
+                self.notice
+                    .say(self.event_loop, self.worker, waits_for, crew);
             }
-            let (closing, hurried) = (self.closing, self.hurried);
+            let (is_hurried, hurried) = (self.is_hurried, self.hurried);
             let until = earlier(end, Some(self.notice.due));
             self.event_loop
-                .run_while(until, || busy() && closing.is_hurried() == hurried)?;
+                .run_while(until, || busy() && is_hurried() == hurried)?;
         }
     }
 
@@ -157,8 +332,11 @@ impl Shutdown<'_> {
     }
 
     fn look_at_presses(&mut self) {
-        if self.closing.is_hurried() && !self.hurried {
+        if (self.is_hurried)() && !self.hurried {
             self.hurried = true;
+            if let Some(crew) = self.crew {
+                crew.hurry();
+            }
             let hurried = self.event_loop.time() + HURRIED_TIMEOUT;
             self.deadline = earlier(self.deadline, Some(hurried));
         }
@@ -253,6 +431,7 @@ impl Shutdown<'_> {
             let asked = self.asked.get(&task.id()).copied().unwrap_or(now);
             self.report.survivors.push(Survivor {
                 task: task.info(),
+                worker: self.worker,
                 activity: self.event_loop.ask(&task),
                 cancels_swallowed: task.cancelling(),
                 cancelled_for: now.saturating_duration_since(asked),
@@ -355,9 +534,9 @@ impl Shutdown<'_> {
     /// Waits for the jobs; from a press that hurries on, no more.
     fn join_jobs(&mut self, joining: &TaskRef, limit: Duration) -> Result<(), RunError> {
         let limit = self.event_loop.time().checked_add(limit);
-        let closing = self.closing;
+        let is_hurried = self.is_hurried;
         self.wait_while(limit, WaitsFor::Jobs, || {
-            !joining.is_finished() && !closing.is_hurried()
+            !joining.is_finished() && !is_hurried()
         })
     }
 
@@ -422,6 +601,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 enum WaitsFor {
     Tasks,
     Jobs,
+    Workers,
 }
 
 /// When a long shutdown speaks up next.
@@ -438,8 +618,14 @@ impl Notice {
         }
     }
 
-    fn say(&mut self, event_loop: &EventLoop, waits_for: WaitsFor) {
-        let mut text = String::from("The shutdown still waits for:\n");
+    fn say(
+        &mut self,
+        event_loop: &EventLoop,
+        worker: Worker,
+        waits_for: WaitsFor,
+        crew: Option<&Crew>,
+    ) {
+        let mut text = format!("The shutdown{} still waits for:\n", on_worker(worker));
         match waits_for {
             WaitsFor::Tasks => event_loop
                 .all_tasks()
@@ -450,6 +636,10 @@ impl Notice {
                 .running_jobs()
                 .iter()
                 .for_each(|job| text += &format!("  {job}\n")),
+            WaitsFor::Workers => crew
+                .into_iter()
+                .flat_map(Crew::unfinished)
+                .for_each(|worker| text += &format!("  {worker}\n")),
         }
         write_to_stderr(&text);
         self.interval *= 2;
