@@ -44,6 +44,13 @@ fn siblings() -> impl Iterator<Item = Worker> {
     workers().into_iter().skip(1)
 }
 
+/// Waits until everything that was sent so far has begun, on every loop.
+async fn all_begun() {
+    for each in workers() {
+        spawn_on(each, yield_now).await.unwrap();
+    }
+}
+
 fn thread_name() -> String {
     thread::current().name().unwrap_or_default().to_owned()
 }
@@ -431,7 +438,7 @@ fn a_cancellation_that_a_sibling_in_a_join_keeps_leaves_the_join_error() {
                 let (ended, kept) = futures_util::join!(task, keeper);
                 (ended.unwrap_err().is_cancelled(), kept.is_err())
             });
-            sleep(SOON).await;
+            all_begun().await;
             awaiting.cancel();
             assert_eq!(awaiting.await.unwrap(), (true, true));
         })
@@ -470,7 +477,7 @@ fn a_task_sent_to_a_closed_loop_ends_cancelled() {
 fn the_tasks_of_all_loops_are_cancelled_and_awaited_together() {
     let runner = crew(3);
     let (begun, cleaned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let all_begun = begun.clone();
+    let in_cleanup = begun.clone();
     let counted = cleaned.clone();
     runner
         .run(async move {
@@ -489,10 +496,10 @@ fn the_tasks_of_all_loops_are_cancelled_and_awaited_together() {
                     finally(wait, cleanup).await;
                 }));
             }
-            sleep(SOON).await;
+            all_begun().await;
         })
         .unwrap();
-    assert_eq!(all_begun.load(Ordering::SeqCst), 0);
+    assert_eq!(in_cleanup.load(Ordering::SeqCst), 0);
     let report = runner.close().unwrap();
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.cancelled().len(), 3);
@@ -518,7 +525,7 @@ fn cleanup_reaches_the_other_loops() {
                     tell.send(1).unwrap();
                 })
             }));
-            sleep(SOON).await;
+            all_begun().await;
         })
         .unwrap();
     assert!(runner.close().unwrap().is_clean());
@@ -535,20 +542,20 @@ fn what_a_cleanup_leaves_on_another_loop_is_ended_as_well() {
             drop(spawn_on(workers()[1], move || {
                 finally(sleep(FOREVER), async move || {
                     for each in workers() {
-                        let count = count.clone();
+                        let count = OnDrop(count.clone());
                         drop(spawn_on(each, move || async move {
-                            let _count = OnDrop(count);
+                            let _count = count;
                             sleep(FOREVER).await;
                         }));
                     }
-                    sleep(SOON).await;
                 })
             }));
-            sleep(SOON).await;
+            all_begun().await;
         })
         .unwrap();
     let report = runner.close().unwrap();
     assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.cancelled().len(), 1 + 3);
     assert_eq!(ended.load(Ordering::SeqCst), 3);
 }
 
@@ -570,7 +577,7 @@ fn a_stubborn_task_is_named_with_its_worker() {
                 }
             };
             drop(spawn_on(workers()[2], stubborn));
-            sleep(SOON).await;
+            all_begun().await;
         })
         .unwrap();
     let begun = Instant::now();
@@ -641,18 +648,19 @@ fn jobs_and_generators_of_a_sibling_are_ended_in_order() {
                 }));
                 assert_eq!(generator.next().await, Some(1));
                 std::mem::forget(generator);
-                drop(to_thread(move || {
+                let job = move || {
                     tell.send(()).unwrap();
                     thread::sleep(SOON);
                     job.lock().unwrap().push("job");
-                }));
+                };
+                drop(asyncio::spawn(async move { to_thread(job).await.unwrap() }));
                 finally(sleep(FOREVER), async move || {
                     task.lock().unwrap().push("task");
                 })
                 .await;
             }));
             to_thread(move || told.recv().unwrap()).await.unwrap();
-            sleep(A_MOMENT).await;
+            all_begun().await;
         })
         .unwrap();
     let report = runner.close().unwrap();
@@ -714,7 +722,7 @@ fn what_fails_in_a_siblings_shutdown_is_in_the_report() {
             drop(spawn_on(workers()[1], || {
                 finally(sleep(FOREVER), async || panic!("out of cheese"))
             }));
-            sleep(SOON).await;
+            all_begun().await;
         })
         .unwrap();
     let report = runner.close().unwrap();
@@ -733,7 +741,7 @@ fn a_panic_of_main_still_ends_the_siblings() {
                 let _count = OnDrop(count);
                 sleep(FOREVER).await;
             }));
-            sleep(SOON).await;
+            all_begun().await;
             panic!("out of cheese");
         });
     };
@@ -751,6 +759,29 @@ fn a_runner_dropped_inside_of_another_loop_lets_its_siblings_go() {
         assert!(Instant::now() < patience, "it did not end");
         thread::sleep(A_MOMENT);
     }
+}
+
+fn a_virtual_clock_does_not_jump_past_the_siblings_cleanup() {
+    let runner = Runner::builder()
+        .workers(2)
+        .loop_factory(|| EventLoop::builder().virtual_time().build())
+        .shutdown_timeout(FOREVER)
+        .build();
+    runner
+        .run(async {
+            let cleanup = || finally(sleep(FOREVER), async || sleep(SOON).await);
+            drop(spawn_on(workers()[1], cleanup));
+            all_begun().await;
+        })
+        .unwrap();
+    let report = runner.close().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.cancelled().len(), 1);
+}
+
+fn what_is_watched_on_the_first_loop_is_watched_on_the_siblings() {
+    let finished = Setup::new(scenario("blocked for a while")).start().finish();
+    finished.exited_with(0).said("in thread 'asyncio-loop-1'");
 }
 
 fn two_hundred_lives_leave_no_thread_and_no_descriptor() {
@@ -871,6 +902,10 @@ const PROGRAMS: &[Program] = &[
         blocked();
         ExitCode::SUCCESS
     }),
+    ("blocked for a while", || {
+        blocked_for_a_while();
+        ExitCode::SUCCESS
+    }),
     ("dump", || {
         dump();
         ExitCode::SUCCESS
@@ -910,8 +945,7 @@ async fn stubborn() {
             }
         })
     }));
-    // It has begun when this has come through.
-    spawn_on(workers()[1], yield_now).await.unwrap();
+    all_begun().await;
     println!("ready");
     sleep(FOREVER).await;
 }
@@ -928,7 +962,14 @@ async fn blocked() {
         println!("ready");
         thread::sleep(FOREVER);
     }));
-    sleep(FOREVER).await;
+    finally(sleep(FOREVER), async || println!("main cleaned up")).await;
+}
+
+/// Blocked until that has been reported.
+#[asyncio::main(workers = 2, blocked_loop_after = "20ms")]
+async fn blocked_for_a_while() {
+    let block = || async { thread::sleep(Duration::from_millis(500)) };
+    spawn_on(workers()[1], block).await.unwrap();
 }
 
 #[asyncio::main(workers = 2, dump_on_signal)]
@@ -986,8 +1027,7 @@ fn a_second_press_leaves_a_blocked_sibling_behind() {
     let mut child = Setup::new(scenario("blocked")).start();
     child.wait_for_line("ready");
     child.signal(SIGINT);
-    // The notice of the ladder goes to a terminal only; a loop that turns has reacted to the first press long before this.
-    thread::sleep(SOON);
+    child.wait_for_line("main cleaned up");
     child.signal(SIGINT);
     let finished = child.finish();
     finished
@@ -1055,6 +1095,8 @@ fn main() -> ExitCode {
         what_fails_in_a_siblings_shutdown_is_in_the_report,
         a_panic_of_main_still_ends_the_siblings,
         a_runner_dropped_inside_of_another_loop_lets_its_siblings_go,
+        a_virtual_clock_does_not_jump_past_the_siblings_cleanup,
+        what_is_watched_on_the_first_loop_is_watched_on_the_siblings,
         two_hundred_lives_leave_no_thread_and_no_descriptor,
         a_server_on_one_address_serves_on_all_loops,
         an_address_is_shared_only_by_those_who_share_it,
