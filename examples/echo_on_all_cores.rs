@@ -18,7 +18,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 #[asyncio::main(workers = wanted_workers(), terminate, shutdown_timeout = "10s")]
 async fn main() -> io::Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7777".into());
+    let address = env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:7777".into());
     // Where the port is left to the system, all share the one that the first listener got.
     let first = TcpListener::bind_shared(address).await?;
     let address = first.local_addr()?;

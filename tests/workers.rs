@@ -134,13 +134,15 @@ fn the_attribute_sets_the_number() {
 
 fn siblings_go_on_from_run_to_run() {
     let runner = crew(2);
-    let task = runner.run(async {
-        spawn_on(workers()[1], || async {
-            sleep(A_MOMENT).await;
-            worker().index()
-        })
-    });
-    assert_eq!(runner.run(task.unwrap()).unwrap().unwrap(), 1);
+    let there = runner.run(async { workers()[1] }).unwrap();
+    let (tell, told) = mpsc::channel();
+    drop(there.handle().spawn_with(move || async move {
+        sleep(A_MOMENT).await;
+        tell.send(worker().index()).unwrap();
+    }));
+    // No run is under way.
+    assert_eq!(told.recv().unwrap(), 1);
+    assert_eq!(runner.run(async { workers()[1] }).unwrap(), there);
 }
 
 // ----- making the loops -----
@@ -781,7 +783,7 @@ fn a_virtual_clock_does_not_jump_past_the_siblings_cleanup() {
 
 fn what_is_watched_on_the_first_loop_is_watched_on_the_siblings() {
     let finished = Setup::new(scenario("blocked for a while")).start().finish();
-    finished.exited_with(0).said("in thread 'asyncio-loop-1'");
+    finished.exited_with(0).said("its thread 'asyncio-loop-1'");
 }
 
 fn two_hundred_lives_leave_no_thread_and_no_descriptor() {
