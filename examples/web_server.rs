@@ -1,8 +1,8 @@
 //! A web server that loses nothing when it is stopped: hyper speaks HTTP, asyncio does everything below.
 //!
 //! What you learn here: how `#[asyncio::main]` turns Ctrl-C into a cancellation that the program can catch; how a
-//! connection that is asked to stop finishes what it has begun; how blocking work goes to the executor; and what a library
-//! that was written for other runtimes needs in order to run on this one (the module `glue`, at the end).
+//! connection that is asked to stop finishes what it has begun; how blocking work goes to the executor; and how a
+//! library that was written for other runtimes runs on this one.
 //!
 //! Run it, and try it from another terminal:
 //!
@@ -38,6 +38,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
 use asyncio::Task;
+use asyncio::hyper::{Io, Timer};
 use asyncio::net::{TcpListener, TcpStream};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -45,8 +46,6 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-
-use glue::{AlarmClock, HyperStream};
 
 /// How long a client may take to send the head of a request, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -169,8 +168,7 @@ struct Server {
 impl Server {
     fn new(log: Option<Rc<AccessLog>>) -> Rc<Server> {
         let mut http = http1::Builder::new();
-        http.timer(AlarmClock::new())
-            .header_read_timeout(HEAD_TIMEOUT);
+        http.timer(Timer::new()).header_read_timeout(HEAD_TIMEOUT);
         Rc::new(Server {
             http,
             log,
@@ -210,7 +208,7 @@ impl Server {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(peer, request).await) }
         });
-        let stream = HyperStream::new(stream);
+        let stream = Io::new(stream);
         let mut connection = pin!(self.http.serve_connection(stream, service));
         // What is cancelled is only the waiting: the connection itself lives on outside of it. Errors are those of a client
         // that went away or talks nonsense, which is no news to a server.
@@ -487,196 +485,6 @@ impl AccessLog {
             let writer = self.writer.borrow_mut().take();
             let Some(writer) = writer else { return };
             let _ = writer.await;
-        }
-    }
-}
-
-/// What hyper needs of a runtime, in asyncio's words: bytes and time.
-mod glue {
-    use std::collections::BTreeMap;
-    use std::future::Future;
-    use std::io::{self, IoSlice};
-    use std::pin::Pin;
-    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-    use std::task::{Context, Poll, Waker, ready};
-    use std::time::{Duration, Instant};
-
-    use asyncio::io::{AsyncRead, AsyncWrite};
-    use asyncio::net::TcpStream;
-    use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
-
-    /// The most that one read takes.
-    const READ_SIZE: usize = 16 * 1024;
-
-    /// A stream as hyper wants it: with vectored writes, and a buffer type of its own for reading.
-    pub(super) struct HyperStream {
-        stream: TcpStream,
-        /// hyper's buffer can be filled in place only by unsafe code; to copy from here is cheap beside a system call.
-        buffer: Box<[u8]>,
-    }
-
-    impl HyperStream {
-        pub(super) fn new(stream: TcpStream) -> HyperStream {
-            HyperStream {
-                stream,
-                buffer: vec![0; READ_SIZE].into(),
-            }
-        }
-    }
-
-    impl Read for HyperStream {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            mut target: ReadBufCursor<'_>,
-        ) -> Poll<io::Result<()>> {
-            let HyperStream { stream, buffer } = self.get_mut();
-            let room = target.remaining().min(buffer.len());
-            let length = ready!(Pin::new(stream).poll_read(cx, &mut buffer[..room]))?;
-            target.put_slice(&buffer[..length]);
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl Write for HyperStream {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.stream).poll_write(cx, bytes)
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buffers: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            true
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_close(cx)
-        }
-    }
-
-    /// A timer as hyper wants it: its alarms may be sent to any thread, which `asyncio::sleep` may not.
-    ///
-    /// All alarms are kept in one place behind a lock, and only the earliest has a timer of the loop: hyper sets an alarm
-    /// for every request and almost always calls it off. Set them on the loop's thread.
-    #[derive(Clone, Default)]
-    pub(super) struct AlarmClock {
-        alarms: Arc<Mutex<Alarms>>,
-    }
-
-    #[derive(Default)]
-    struct Alarms {
-        /// Who is to be woken, by time. The number makes the key unique.
-        set: BTreeMap<(Instant, u64), Option<Waker>>,
-        /// How many were ever set.
-        count: u64,
-        /// When the loop will call `ring`.
-        next_ring: Option<Instant>,
-    }
-
-    impl AlarmClock {
-        pub(super) fn new() -> AlarmClock {
-            AlarmClock::default()
-        }
-
-        fn lock(&self) -> MutexGuard<'_, Alarms> {
-            self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-
-        fn set(&self, due: Instant) -> Alarm {
-            let mut alarms = self.lock();
-            alarms.count += 1;
-            let key = (due, alarms.count);
-            alarms.set.insert(key, None);
-            drop(alarms);
-            self.ring_at(due);
-            Alarm {
-                clock: self.clone(),
-                key,
-            }
-        }
-
-        /// Has `ring` called at `due`, unless it is called before that anyway.
-        fn ring_at(&self, due: Instant) {
-            let mut alarms = self.lock();
-            if alarms.next_ring.is_none_or(|next| due < next) {
-                alarms.next_ring = Some(due);
-                let clock = self.clone();
-                asyncio::running_loop().call_at(due, move || clock.ring());
-            }
-        }
-
-        fn ring(&self) {
-            let now = asyncio::running_loop().time();
-            let mut alarms = self.lock();
-            let later = alarms.set.split_off(&(now, u64::MAX));
-            let due = std::mem::replace(&mut alarms.set, later);
-            let next = alarms.set.keys().next().map(|&(due, _)| due);
-            alarms.next_ring = None;
-            drop(alarms);
-            due.into_values().flatten().for_each(Waker::wake);
-            if let Some(next) = next {
-                self.ring_at(next);
-            }
-        }
-    }
-
-    impl Timer for AlarmClock {
-        fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-            self.sleep_until(self.now() + duration)
-        }
-
-        fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-            Box::pin(self.set(deadline))
-        }
-
-        fn now(&self) -> Instant {
-            asyncio::running_loop().time()
-        }
-    }
-
-    /// One alarm; called off when dropped.
-    struct Alarm {
-        clock: AlarmClock,
-        key: (Instant, u64),
-    }
-
-    impl Future for Alarm {
-        type Output = ();
-
-        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-            let mut alarms = self.clock.lock();
-            let Some(waker) = alarms.set.get_mut(&self.key) else {
-                // It has rung.
-                return Poll::Ready(());
-            };
-            let before = waker.replace(cx.waker().clone());
-            // A waker is somebody else's code: it ends its life when nothing is locked.
-            drop(alarms);
-            drop(before);
-            Poll::Pending
-        }
-    }
-
-    impl Sleep for Alarm {}
-
-    impl Drop for Alarm {
-        fn drop(&mut self) {
-            let waker = self.clock.lock().set.remove(&self.key);
-            drop(waker);
         }
     }
 }

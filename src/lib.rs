@@ -18,9 +18,11 @@
 //! ```
 //!
 //! With the feature `log`, which is off by default, messages go to the program's logger instead of stderr; [`debug`] says which
-//! messages there are.
+//! messages there are. The features `hyper` and `axum`, off as well, are modules of these names: what hyper needs in order to run
+//! on this loop, and a server for axum's routers.
 //!
-//! This crate is a facade: the runtime is `runner-core`, the attributes are `runner-macros`.
+//! This crate is a facade: the runtime is `runner-core`, the attributes are `runner-macros`, and the modules for other libraries
+//! `runner-interop`.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +32,12 @@ extern crate self as asyncio;
 
 #[doc(inline)]
 pub use runner_core::*;
+#[cfg(feature = "axum")]
+#[doc(inline)]
+pub use runner_interop::axum;
+#[cfg(feature = "hyper")]
+#[doc(inline)]
+pub use runner_interop::hyper;
 #[doc(inline)]
 pub use runner_macros::{main, test};
 

@@ -643,3 +643,38 @@ async fn a_timeout_around_all_results_leaves_the_remaining_tasks_alone() {
     assert!(!references[1].is_finished() && references[1].cancelling() == 0);
     assert_eq!(results.next().await.unwrap().unwrap(), 9);
 }
+
+/// semantics 4.1: "attached to a different loop", however it is waited for.
+#[test]
+fn a_task_of_another_loop_is_refused_instead_of_being_waited_for_in_vain() {
+    type Way = fn(Task<()>) -> Task<()>;
+    let ways: [(&str, Way); 4] = [
+        ("gather", |task| {
+            asyncio::spawn(async { drop(gather([task]).await) })
+        }),
+        ("wait", |task| {
+            asyncio::spawn(async { drop(wait([task], ReturnWhen::AllCompleted).await) })
+        }),
+        ("as_completed", |task| {
+            asyncio::spawn(async { drop(as_completed([task]).next().await) })
+        }),
+        ("shield", |task| {
+            asyncio::spawn(async { drop(shield(task).await) })
+        }),
+    ];
+    let other = asyncio::EventLoop::builder()
+        .virtual_time()
+        .build()
+        .unwrap();
+    for (way, spawn) in ways {
+        let task = other.spawn(pending::<()>());
+        let error = asyncio::run(async { spawn(task).await.unwrap_err() }).unwrap();
+        let panic = error.try_into_panic().unwrap();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(
+            text.contains("attached to a different loop"),
+            "{way}: {text}"
+        );
+    }
+    other.close().unwrap();
+}

@@ -243,14 +243,16 @@ impl Current {
     }
 
     /// Calls back with the variables. The callback must not run code of the user's.
+    #[inline]
     fn with_root<R>(&self, call: impl FnOnce(&mut Root) -> R) -> R {
-        let object = self.object.take();
-        let cell = object.as_ref().map_or(&self.root, |shared| &shared.root);
-        let mut root = cell.take();
-        let result = call(&mut root);
-        cell.set(root);
-        self.object.set(object);
-        result
+        match self.object.take() {
+            None => with_taken(&self.root, call),
+            Some(shared) => {
+                let result = with_taken(&shared.root, call);
+                self.object.set(Some(shared));
+                result
+            }
+        }
     }
 
     /// Returns whose variables these are; from now on that is fixed.
@@ -267,6 +269,13 @@ impl Current {
         self.object.set(object);
         identity
     }
+}
+
+fn with_taken<R>(cell: &Cell<Root>, call: impl FnOnce(&mut Root) -> R) -> R {
+    let mut root = cell.take();
+    let result = call(&mut root);
+    cell.set(root);
+    result
 }
 
 thread_local! {

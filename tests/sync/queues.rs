@@ -508,3 +508,37 @@ async fn a_dump_says_what_of_a_queue_is_waited_for() {
     settle().await;
     assert!(join.is_finished());
 }
+
+/// A putter whose turn came in vain, because `put_nowait` was quicker, is still before those who came later and have their turn.
+#[asyncio::test(virtual_time, timeout = "1h")]
+async fn whoever_waits_again_is_not_overtaken_by_a_later_one_whose_turn_has_come() {
+    let queue = Rc::new(Queue::bounded(2));
+    queue.put_nowait("full").unwrap();
+    queue.put_nowait("full").unwrap();
+    let putter = |item| {
+        let queue = queue.clone();
+        spawn(async move { queue.put(item).await.unwrap() })
+    };
+    let putters = [putter("first"), putter("second")];
+    asyncio::yield_now().await;
+    queue.get_nowait().unwrap();
+    // Between the turns of the two.
+    let getter = spawn({
+        let queue = queue.clone();
+        async move {
+            queue.get_nowait().unwrap();
+        }
+    });
+    queue.get_nowait().unwrap();
+    queue.put_nowait("quicker").unwrap();
+    queue.put_nowait("quicker").unwrap();
+    getter.await.unwrap();
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        came.push(queue.get().await.unwrap());
+    }
+    assert_eq!(came, ["quicker", "first", "second"]);
+    for putter in putters {
+        putter.await.unwrap();
+    }
+}

@@ -38,7 +38,10 @@ impl Step {
     }
 }
 
-/// In this order. Doc tests are run once, in the debug build; the release build runs everything else a second time.
+/// A workspace of its own, which builds libraries that nobody else needs here.
+const ECOSYSTEM: &str = "examples/ecosystem/Cargo.toml";
+
+/// In this order. Everything is tested in the debug build, and some of it in the release build as well.
 const STEPS: &[Step] = &[
     Step::cargo("fmt", &["fmt", "--all", "--check"]),
     // Formatting builds nothing, so the benchmark's peers stay unbuilt.
@@ -50,6 +53,10 @@ const STEPS: &[Step] = &[
             "benches/peers/Cargo.toml",
             "--check",
         ],
+    ),
+    Step::cargo(
+        "fmt, ecosystem",
+        &["fmt", "--manifest-path", ECOSYSTEM, "--check"],
     ),
     Step::cargo("tidy", &[]),
     Step::cargo(
@@ -69,43 +76,88 @@ const STEPS: &[Step] = &[
             "clippy",
             "-p",
             "runner-core",
+            "-p",
+            "runner-interop",
+            "-p",
+            "asyncio",
+            "--lib",
             "--all-features",
             "--",
             "-D",
             "warnings",
         ],
     ),
-    Step::cargo("doc", &["doc", "--workspace", "--no-deps"])
-        .with_env("RUSTDOCFLAGS", "-D warnings"),
+    Step::cargo(
+        "clippy, ecosystem",
+        &[
+            "clippy",
+            "--manifest-path",
+            ECOSYSTEM,
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    Step::cargo(
+        "doc",
+        &["doc", "--workspace", "--no-deps", "--all-features"],
+    )
+    .with_env("RUSTDOCFLAGS", "-D warnings"),
     Step::cargo(
         "examples, release",
         &["build", "--workspace", "--release", "--examples"],
     ),
+    // What depends on how fast things are, or on how the optimiser orders them; linking all tests twice takes too long.
     Step::cargo(
         "tests, release",
         &[
             "test",
-            "--workspace",
             "--release",
+            "-p",
+            "runner-core",
+            "-p",
+            "asyncio",
             "--lib",
-            "--bins",
-            "--tests",
+            "--test",
+            "cancellation_model",
+            "--test",
+            "closing",
+            "--test",
+            "runner",
+            "--test",
+            "sigint",
+            "--test",
+            "soak",
+            "--test",
+            "sub_executor_programs",
+            "--test",
+            "sync",
+            "--test",
+            "threads",
         ],
     ),
     // Says so and passes where there is no valgrind.
     Step::cargo("instructions", &["bench", "--bench", "instructions"]),
+    // What stands behind features that are off by default: once by itself, and once by programs that use it.
+    Step::cargo(
+        "tests, other libraries",
+        &["test", "-p", "runner-interop", "--all-features"],
+    ),
+    Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
     Step::cargo("tests, debug", &["test", "--workspace"]),
 ];
 
 /// Goes through all steps.
 pub(crate) fn run(root: &Path) -> ExitCode {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| root.join("target").into());
     let started = Instant::now();
     for (index, step) in STEPS.iter().enumerate() {
         let seconds = started.elapsed().as_secs();
         let (number, count) = (index + 1, STEPS.len());
         eprintln!("[{number}/{count}] {} (after {seconds} s)", step.name);
-        if let Err(status) = run_step(step, &cargo, root) {
+        if let Err(status) = run_step(step, &cargo, &target, root) {
             eprintln!("[{number}/{count}] {} failed", step.name);
             return status;
         }
@@ -113,12 +165,14 @@ pub(crate) fn run(root: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run_step(step: &Step, cargo: &OsStr, root: &Path) -> Result<(), ExitCode> {
+fn run_step(step: &Step, cargo: &OsStr, target: &OsStr, root: &Path) -> Result<(), ExitCode> {
     if step.arguments.is_empty() {
         return tidy::check(root);
     }
     let status = Command::new(cargo)
         .args(step.arguments)
+        // One for all workspaces, so that nothing is built twice.
+        .env("CARGO_TARGET_DIR", target)
         .envs(step.environment)
         .current_dir(root)
         .status();

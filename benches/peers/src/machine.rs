@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// The value of the first line of `path` that begins with `key`.
 fn field(path: &str, key: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
@@ -19,6 +21,17 @@ pub(crate) fn resident_bytes() -> u64 {
         .parse::<u64>()
         .expect("the resident size is no number")
         * 1024
+}
+
+/// Raises the limit of open descriptors as far as it may be: a thousand connections take two thousand here.
+pub(crate) fn allow_many_descriptors() {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    // Should it fail, the workload that needs more will say so.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// The load average of the last minute.

@@ -4,13 +4,19 @@
 //! a process of its own, which this program starts from itself; the contestants take turns.
 
 #![forbid(unsafe_code)]
+// The workloads below `same/` are compiled once for each contestant, against its own functions: as fast as if they had been
+// written for it, and without a common trait, which could not ask for `Send` where one runtime does and another does not.
+#![allow(clippy::duplicate_mod)]
 
 mod contestants;
-mod echo_client;
+mod hello;
 mod machine;
+mod picture;
 mod report;
 mod rounds;
+mod same_futures_io;
 mod same_work;
+mod tcp_clients;
 mod workloads;
 
 use std::process::ExitCode;
@@ -18,9 +24,11 @@ use std::process::ExitCode;
 use crate::rounds::Plan;
 
 const USAGE: &str = "\
-usage: peers [--rounds N] [--only CONTESTANT,..] [FILTER..]
+usage: peers [--rounds N] [--only CONTESTANT,..] [--build] [--write TEXT | --svg PICTURE] [FILTER..]
 
-A FILTER is a part of a workload's name; without one, all workloads run. The table goes to the standard output.
+A FILTER is a part of a workload's name; without one, all workloads run. The table goes to the standard output. --build also
+builds a small program with each contestant, which takes minutes. --write replaces the last run in the TEXT, and puts the
+picture beside it; --svg only draws the PICTURE.
 `peers --one WORKLOAD CONTESTANT [OPERATIONS]` runs one workload once, for a profiler.";
 
 fn main() -> ExitCode {
@@ -31,12 +39,7 @@ fn main() -> ExitCode {
         ["--one", workload, contestant, operations @ ..] => {
             rounds::one(workload, contestant, operations.first().copied())
         }
-        words => Plan::read(words).and_then(|plan| {
-            let before = machine::load();
-            let results = rounds::run(&plan)?;
-            print!("{}", report::markdown(&plan, &results, &before));
-            Ok(())
-        }),
+        words => Plan::read(words).and_then(report::measure_and_write),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -104,6 +104,54 @@ impl Future for WakeSelf {
     }
 }
 
+/// Always ready: each poll wakes it again, until the load is lifted.
+pub(crate) struct Load;
+
+thread_local! {
+    static IS_LOADED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Load {
+    /// So many tasks make up the load of the rows that have one.
+    pub(crate) const TASKS: usize = 100;
+
+    /// From now on, each `Load` is ready until `lift`.
+    pub(crate) fn begin() {
+        IS_LOADED.set(true);
+    }
+
+    /// Lets every `Load` end at its next poll.
+    pub(crate) fn lift() {
+        IS_LOADED.set(false);
+    }
+}
+
+impl Future for Load {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !IS_LOADED.get() {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+// ----- how long to sleep -----
+
+/// So many lengths, evenly distributed below `limit`, and the same in each process.
+pub(crate) fn random_lengths(count: usize, limit: Duration) -> Vec<Duration> {
+    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Duration::from_nanos(state % limit.as_nanos() as u64)
+    };
+    (0..count).map(|_| next()).collect()
+}
+
 // ----- two tasks that wake each other -----
 
 /// The value that waits, and who waits for one.
@@ -163,7 +211,7 @@ pub(crate) async fn pong(rounds: usize) {
 
 // ----- a thread that wakes a task -----
 
-/// How long the thread sleeps before it wakes the task. By then the loop sleeps as well: it has nothing else to do.
+/// How long the thread sleeps before it wakes the task. By then a loop that has nothing else to do sleeps as well.
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// What the task and the thread share.
@@ -179,6 +227,8 @@ struct Rung {
     /// When the thread began to wake the task.
     at: Option<Instant>,
     waiting: Option<Waker>,
+    /// How long each call of a waker took.
+    calls: Vec<Duration>,
 }
 
 impl Bell {
@@ -189,16 +239,19 @@ impl Bell {
     fn ring(&self) {
         thread::sleep(PAUSE);
         let mut state = self.state();
-        state.at = Some(Instant::now());
         let waiting = state.waiting.take();
+        let started = Instant::now();
+        state.at = Some(started);
         drop(state);
         if let Some(waker) = waiting {
             waker.wake();
         }
+        let call = started.elapsed();
+        self.state().calls.push(call);
     }
 }
 
-/// A thread that wakes the task that asks it, while the task's loop sleeps.
+/// A thread that wakes the task that asks it.
 pub(crate) struct Ringer {
     bell: Arc<Bell>,
     thread: JoinHandle<()>,
@@ -219,28 +272,35 @@ impl Ringer {
         Ringer { bell, thread }
     }
 
-    /// Asks to be woken, so many times, and returns how long it took in all from the thread's call until the task ran.
-    pub(crate) async fn latency(&self, rounds: usize) -> Duration {
-        let mut total = Duration::ZERO;
+    /// Asks to be woken, so many times, and returns how long each took from the thread's call until the task ran.
+    pub(crate) async fn latencies(&self, rounds: usize) -> Vec<Duration> {
+        let mut latencies = Vec::with_capacity(rounds);
         for _ in 0..rounds {
             self.bell.is_asked.store(true, Ordering::Release);
             self.thread.thread().unpark();
-            total += poll_fn(|cx| {
+            let latency = poll_fn(|cx| {
                 let mut state = self.bell.state();
                 if let Some(rung_at) = state.at.take() {
                     return Poll::Ready(rung_at.elapsed());
                 }
                 state.waiting = Some(cx.waker().clone());
                 Poll::Pending
-            })
-            .await;
+            });
+            latencies.push(latency.await);
         }
-        total
+        latencies
     }
 
-    pub(crate) fn stop(self) {
+    /// The same, and their sum.
+    pub(crate) async fn latency(&self, rounds: usize) -> Duration {
+        self.latencies(rounds).await.into_iter().sum()
+    }
+
+    /// Ends the thread, and returns how long each call of a waker took.
+    pub(crate) fn stop(self) -> Vec<Duration> {
         self.bell.is_over.store(true, Ordering::Release);
         self.thread.thread().unpark();
         self.thread.join().expect("the ringing thread panicked");
+        std::mem::take(&mut self.bell.state().calls)
     }
 }

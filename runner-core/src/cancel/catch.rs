@@ -97,7 +97,9 @@ impl<F: Future> Future for CatchCancelled<F> {
 impl CancelledError {
     /// Raises the cancellation again: the next scope on the way out receives it, or the task ends cancelled.
     ///
-    /// Does not return, and so fits where any type is expected.
+    /// Does not return, and so fits where any type is expected. What is held at this point is let go when the scope that
+    /// receives the cancellation drops the code; until then a sibling (in a `join!`, say) may still be cleaning up. So drop a
+    /// [lock's guard](crate::sync::LockGuard) first that a sibling may need for that: otherwise both wait for each other.
     ///
     /// # Panics
     ///

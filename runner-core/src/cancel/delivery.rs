@@ -110,7 +110,16 @@ impl Delivery {
     }
 
     /// The scope is over: a request that is still inside, or has just come out, is withdrawn.
+    #[inline]
     pub(crate) fn settle(&mut self) {
+        match self.state {
+            State::Idle | State::Settled => self.state = State::Settled,
+            State::Sent { .. } | State::Suspended { .. } => self.settle_sent(),
+        }
+    }
+
+    #[cold]
+    fn settle_sent(&mut self) {
         // From the task that the request was made in, whoever drops the scope.
         match mem::replace(&mut self.state, State::Settled) {
             State::Sent {
@@ -134,6 +143,7 @@ fn withdraw(task: &TaskCell, origin: u64) {
 }
 
 impl Drop for Delivery {
+    #[inline]
     fn drop(&mut self) {
         self.settle();
     }

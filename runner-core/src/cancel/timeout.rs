@@ -37,7 +37,7 @@ use crate::task::stand::Standing;
 /// # Differences from asyncio
 ///
 /// A future that is ready at once costs no look at the clock. `timeout` is a function around the code, as Python's
-/// `wait_for`, and not a block. Where the deadline has to be moved, use [`Timeout::scope`](crate::Timeout::scope).
+/// `wait_for`, and not a block. With a duration of zero the future is still polled once, which `wait_for` does not do. Where the deadline has to be moved, use [`Timeout::scope`](crate::Timeout::scope).
 ///
 /// # Examples
 ///

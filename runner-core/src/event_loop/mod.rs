@@ -335,13 +335,23 @@ impl LoopCore {
 
     /// While the loop is just being closed, destructors may still schedule: what they schedule is dropped unrun.
     #[track_caller]
+    #[inline]
     fn refuse_if_closed(&self) {
-        if self.is_closed() && self.scheduler.inbox_is_closed() {
+        if self.is_closed() {
+            self.refuse_if_closed_for_good();
+        }
+    }
+
+    #[track_caller]
+    #[cold]
+    fn refuse_if_closed_for_good(&self) {
+        if self.scheduler.inbox_is_closed() {
             panic!("Event loop is closed; make a new one, or use the loop before it is closed");
         }
     }
 
     /// Between two runs this thread's own `call_soon_threadsafe` goes through the inbox: what came first stays first.
+    #[inline]
     fn keep_order_of_mail(&self) {
         if !self.running.get() && self.scheduler.has_mail() {
             self.scheduler.collect_all_mail();

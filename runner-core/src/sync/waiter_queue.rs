@@ -115,6 +115,21 @@ impl<W> WaiterQueue<W> {
         self.granted -= 1;
     }
 
+    /// Gives the turn of this place to somebody who came before it and waits again, and waits on; `None` if there is nobody.
+    #[inline]
+    pub(super) fn give_way(&mut self, key: Key, waiting: &W) -> Option<W>
+    where
+        W: Clone,
+    {
+        let arrival = self.place(key.0).arrival;
+        let is_first = self.first == NOBODY || self.place(self.first).arrival > arrival;
+        if is_first || !self.is_granted(key) {
+            return None;
+        }
+        self.wait_again(key, waiting.clone());
+        self.grant()
+    }
+
     /// Gives its turn to whoever waits longest, who is then to be woken.
     #[inline]
     pub(super) fn grant(&mut self) -> Option<W> {

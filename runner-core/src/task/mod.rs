@@ -193,7 +193,10 @@ impl<T> Task<T> {
             Some(join) if !self.received => join,
             _ => panic!("`Task` was polled after it had given its output; await a task only once"),
         };
-        let output = std::task::ready!(Pin::new(join).poll(cx));
+        let Poll::Ready(output) = Pin::new(&mut *join).poll(cx) else {
+            join.metadata().refuse_from_another_loop();
+            return Poll::Pending;
+        };
         self.received = true;
         Poll::Ready(raw::received(output, self.cell()))
     }
@@ -315,6 +318,17 @@ impl TaskRef {
 }
 
 impl TaskCell {
+    /// To be called before the current task waits for this one: a task of another loop does not run meanwhile.
+    #[track_caller]
+    fn refuse_from_another_loop(&self) {
+        let is_at_home = |task: &TaskCell| std::ptr::eq(task.inbox, self.inbox);
+        assert!(
+            with_current(|current| current.is_none_or(is_at_home)),
+            "Task '{}' is attached to a different loop; await it in a task of that loop",
+            self.name()
+        );
+    }
+
     /// Requests a cancellation for `reason`, and wakes whoever can take it.
     fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
         let accepted = self.request_cancel(reason, message);
@@ -441,15 +455,8 @@ impl<T> Task<T> {
         }
     }
 
-    /// Has a request of the awaiting task wake whoever is polled with `cx`. It waits for a task of the same loop: another one
-    /// does not run meanwhile.
+    /// Has a request of the awaiting task wake whoever is polled with `cx`.
     fn wait(&mut self, cx: &mut Cx<'_>) {
-        let is_at_home = |task: &TaskCell| std::ptr::eq(task.inbox, self.cell().inbox);
-        assert!(
-            with_current(|current| current.is_none_or(is_at_home)),
-            "Task '{}' is attached to a different loop; await it in a task of that loop",
-            self.name()
-        );
         match &mut self.passing {
             Some(passing) => passing.standing.wait(cx),
             None if Standing::is_needed(cx) => {

@@ -37,6 +37,7 @@ pub(crate) struct Taken {
 
 impl Standing {
     /// Returns `true` if waking the current task does not reach whoever is polled with `cx`.
+    #[inline]
     pub(crate) fn is_needed(cx: &mut Cx<'_>) -> bool {
         with_current(|task| task.is_some_and(|task| !task.is_woken_by(cx.waker())))
     }
@@ -44,19 +45,21 @@ impl Standing {
     /// To be called before what is inside is polled; that is inside for as long as the answer lives.
     #[inline]
     pub(crate) fn enter(&mut self, cx: &mut Cx<'_>) -> Within {
-        if let Standing::Reached = self {
-            return Within(None);
+        match self {
+            Standing::Reached => Within(None),
+            Standing::New if !Standing::is_needed(cx) => {
+                *self = Standing::Reached;
+                Within(None)
+            }
+            _ => self.enter_stand(cx),
         }
-        self.enter_stand(cx)
     }
 
     #[cold]
     fn enter_stand(&mut self, cx: &mut Cx<'_>) -> Within {
         if let Standing::New = self {
             *self = Standing::Reached;
-            if Standing::is_needed(cx) {
-                self.take(cx, false);
-            }
+            self.take(cx, false);
         }
         match self {
             Standing::Taken(taken) => taken.enter(),

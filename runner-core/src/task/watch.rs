@@ -24,8 +24,9 @@ impl Watch {
 
     /// Waits for the end of `task` as well, which may be over.
     pub(crate) fn add(self: &Rc<Self>, task: &TaskRef, key: usize) {
-        if let Some(watch) = task.cell().watch(self.clone(), key) {
-            drop(watch.note(key));
+        match task.cell().watch(self.clone(), key) {
+            Some(watch) => drop(watch.note(key)),
+            None => task.cell().refuse_from_another_loop(),
         }
     }
 

@@ -8,16 +8,21 @@ use std::time::Instant;
 
 use async_task::{Runnable, Task};
 
-use super::{Contestant, Kind};
-use crate::machine;
-use crate::same_work::{SPAWNED_AT_ONCE, Waiting, WakeSelf, ping, pong};
+use super::{Contestant, Hello, Kind};
+use crate::same_work::{Waiting, WakeSelf};
 use crate::workloads::{Cost, Run, Workload};
+
+#[path = "../same/tasks.rs"]
+mod tasks;
 
 pub(super) const CONTESTANT: Contestant = Contestant {
     name: "bare",
     about: "async-task and a `VecDeque`, nothing else: a limit, no runtime",
     crates: &["async-task"],
     kind: Kind::Limit,
+    slowness: |_| 1,
+    prepare: || {},
+    hello: Hello::None,
     run,
 };
 
@@ -25,13 +30,9 @@ fn run(workload: Workload) -> Option<Run> {
     let run: Run = match workload {
         Workload::Cancel => cancel,
         Workload::CancelJoin => cancel_join,
-        Workload::SpawnBatch => spawn_batch,
-        Workload::SpawnDetached => spawn_detached,
-        Workload::SpawnOne => spawn_one,
-        Workload::WakeSelf => wake_self,
-        Workload::PingPong => ping_pong,
-        Workload::Memory => memory,
-        _ => return None,
+        // That takes a runtime's way to yield.
+        Workload::Yield => return None,
+        _ => return tasks::run(workload),
     };
     Some(run)
 }
@@ -52,6 +53,19 @@ where
     let (runnable, task) = async_task::spawn(future, push);
     push(runnable);
     task
+}
+
+async fn join<T>(task: Task<T>) -> T {
+    task.await
+}
+
+fn detach(task: Task<usize>) {
+    task.detach();
+}
+
+/// Lets the tasks run that are ready.
+fn yield_now() -> WakeSelf {
+    WakeSelf(1)
 }
 
 /// Runs until nothing is ready.
@@ -98,73 +112,4 @@ fn cancel_join(count: usize) -> Cost {
         }
         Cost::since(started)
     })
-}
-
-fn spawn_batch(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        let tasks: Vec<_> = (0..count)
-            .map(|number| spawn(async move { number }))
-            .collect();
-        for (number, task) in tasks.into_iter().enumerate() {
-            assert_eq!(task.await, number);
-        }
-        Cost::since(started)
-    })
-}
-
-fn spawn_detached(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for number in 0..count {
-            spawn(async move { number }).detach();
-        }
-        spawn(async {}).await;
-        Cost::since(started)
-    })
-}
-
-fn spawn_one(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for number in 0..count {
-            assert_eq!(spawn(async move { number }).await, number);
-        }
-        Cost::since(started)
-    })
-}
-
-fn wake_self(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        spawn(WakeSelf(count)).await;
-        Cost::since(started)
-    })
-}
-
-fn ping_pong(rounds: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        let (first, second) = (spawn(ping(rounds)), spawn(pong(rounds)));
-        first.await;
-        second.await;
-        Cost::since(started)
-    })
-}
-
-fn memory(count: usize) -> Cost {
-    let mut tasks = Vec::with_capacity(count);
-    tasks.resize_with(count, || None);
-    let before = machine::resident_bytes();
-    for (number, place) in tasks.iter_mut().enumerate() {
-        *place = Some(spawn(Waiting::new()));
-        if number % SPAWNED_AT_ONCE == 0 {
-            drive();
-        }
-    }
-    drive();
-    let after = machine::resident_bytes();
-    assert_eq!(Waiting::count(), count);
-    drop(tasks);
-    Cost::Bytes(after - before)
 }

@@ -1,27 +1,46 @@
 //! tokio's current_thread runtime, with I/O and timers enabled.
 
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::spawn;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{sleep, timeout};
 
-use super::{Contestant, Kind};
-use crate::echo_client::{EchoClient, SERVER_BUFFER};
-use crate::machine;
-use crate::same_work::{FAR, Ringer, SPAWNED_AT_ONCE, Waiting, WakeSelf, ping, pong};
+use super::{Contestant, Hello, Kind};
+use crate::same_work::Waiting;
+use crate::tcp_clients::{BULK_BUFFER, MESSAGE_LENGTH, SERVER_BUFFER};
 use crate::workloads::{Cost, Run, Workload};
+
+mod primitives;
+#[path = "../same/tasks.rs"]
+mod tasks;
+#[path = "../same/tcp.rs"]
+mod tcp;
+#[path = "../same/threads.rs"]
+mod threads;
+#[path = "../same/timers.rs"]
+mod timers;
 
 pub(super) const CONTESTANT: Contestant = Contestant {
     name: "tokio",
     about: "the current_thread runtime with I/O and timers enabled",
     crates: &["tokio"],
     kind: Kind::Peer,
+    slowness: |_| 1,
+    prepare: || {},
+    hello: Hello::Package {
+        dependencies: &[(
+            "tokio",
+            r#"["rt", "macros", "time", "net", "io-util", "signal"]"#,
+        )],
+        main: "#[tokio::main(flavor = \"current_thread\")]\nasync fn main() {\n    println!(\"hello\");\n}\n",
+    },
     run,
 };
 
@@ -35,26 +54,13 @@ fn run(workload: Workload) -> Option<Run> {
         Workload::CycleSignals => cycle_signals,
         Workload::RunAgain => run_again,
         Workload::RunAgainSignals => run_again_signals,
-        Workload::SpawnBatch => spawn_batch,
-        Workload::SpawnDetached => spawn_detached,
-        Workload::SpawnOne => spawn_one,
-        Workload::Yield => yield_now,
-        Workload::WakeSelf => wake_self,
-        Workload::PingPong => ping_pong,
-        Workload::Channel => channel,
-        Workload::RequestResponse => request_response,
-        Workload::Lock => lock,
-        Workload::LockContended => lock_contended,
-        Workload::Semaphore => semaphore,
-        Workload::SemaphoreContended => semaphore_contended,
-        Workload::TimeoutReady => timeout_ready,
-        Workload::TimeoutPending => timeout_pending,
-        Workload::ThreadWake => thread_wake,
-        Workload::BlockingJob => blocking_job,
-        Workload::EchoOne => |requests| echo(1, requests),
-        Workload::EchoHundred => |requests| echo(100, requests),
-        Workload::Memory => memory,
-        Workload::SpawnEager => return None,
+        _ => {
+            return tasks::run(workload)
+                .or_else(|| timers::run(workload))
+                .or_else(|| threads::run(workload))
+                .or_else(|| tcp::run(workload))
+                .or_else(|| primitives::run(workload));
+        }
     };
     Some(run)
 }
@@ -66,9 +72,75 @@ fn runtime() -> Runtime {
         .expect("no runtime")
 }
 
+fn block_on<F: Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
 /// Runs the future in a task, because the root future is woken in a slower way.
 fn in_task(future: impl Future<Output = Cost> + Send + 'static) -> Cost {
-    runtime().block_on(async { tokio::spawn(future).await.expect("the task failed") })
+    block_on(async { tokio::spawn(future).await.expect("the task failed") })
+}
+
+pub(super) async fn join<T>(task: JoinHandle<T>) -> T {
+    task.await.expect("a task failed")
+}
+
+pub(super) fn detach(task: JoinHandle<usize>) {
+    drop(task);
+}
+
+pub(super) fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> + Send {
+    join(tokio::task::spawn_blocking(job))
+}
+
+pub(super) async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+pub(super) async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; SERVER_BUFFER];
+    loop {
+        let length = stream.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..length]).await?;
+    }
+}
+
+pub(super) async fn echo_once(mut stream: TcpStream) -> io::Result<()> {
+    let mut message = [0; MESSAGE_LENGTH];
+    stream.read_exact(&mut message).await?;
+    stream.write_all(&message).await
+}
+
+pub(super) async fn drain(mut stream: TcpStream) -> io::Result<usize> {
+    let mut buffer = vec![0; BULK_BUFFER];
+    let mut total = 0;
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(total),
+            length => total += length,
+        }
+    }
+}
+
+pub(super) async fn pour(mut stream: TcpStream, bytes: usize) -> io::Result<()> {
+    let chunk = vec![7; BULK_BUFFER];
+    for _ in 0..bytes / BULK_BUFFER {
+        stream.write_all(&chunk).await?;
+    }
+    Ok(())
 }
 
 /// Makes tasks that wait, and lets each take its first step.
@@ -178,273 +250,4 @@ fn run_again_signals(count: usize) -> Cost {
         assert_eq!(returned, number);
     }
     Cost::since(started)
-}
-
-fn spawn_batch(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        let tasks: Vec<_> = (0..count)
-            .map(|number| tokio::spawn(async move { number }))
-            .collect();
-        for (number, task) in tasks.into_iter().enumerate() {
-            assert_eq!(task.await.expect("a task failed"), number);
-        }
-        Cost::since(started)
-    })
-}
-
-fn spawn_detached(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for number in 0..count {
-            drop(tokio::spawn(async move { number }));
-        }
-        tokio::spawn(async {}).await.expect("the last task failed");
-        Cost::since(started)
-    })
-}
-
-fn spawn_one(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for number in 0..count {
-            let task = tokio::spawn(async move { number });
-            assert_eq!(task.await.expect("a task failed"), number);
-        }
-        Cost::since(started)
-    })
-}
-
-async fn join_all(tasks: Vec<JoinHandle<()>>) {
-    for task in tasks {
-        task.await.expect("a task failed");
-    }
-}
-
-fn yield_now(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        let tasks = (0..1000).map(|_| {
-            tokio::spawn(async move {
-                for _ in 0..count / 1000 {
-                    tokio::task::yield_now().await;
-                }
-            })
-        });
-        join_all(tasks.collect()).await;
-        Cost::since(started)
-    })
-}
-
-fn wake_self(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        join_all(vec![tokio::spawn(WakeSelf(count))]).await;
-        Cost::since(started)
-    })
-}
-
-fn ping_pong(rounds: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        join_all(vec![tokio::spawn(ping(rounds)), tokio::spawn(pong(rounds))]).await;
-        Cost::since(started)
-    })
-}
-
-fn channel(rounds: usize) -> Cost {
-    in_task(async move {
-        let (there, mut requests) = mpsc::channel(1);
-        let (answers, mut back) = mpsc::channel(1);
-        let started = Instant::now();
-        let ping = async move {
-            for round in 0..rounds {
-                there.send(round).await.expect("closed");
-                assert_eq!(back.recv().await, Some(round));
-            }
-        };
-        let pong = async move {
-            for _ in 0..rounds {
-                let value = requests.recv().await.expect("closed");
-                answers.send(value).await.expect("closed");
-            }
-        };
-        join_all(vec![tokio::spawn(ping), tokio::spawn(pong)]).await;
-        Cost::since(started)
-    })
-}
-
-fn request_response(rounds: usize) -> Cost {
-    in_task(async move {
-        let (requests, mut received) = mpsc::channel::<(usize, oneshot::Sender<usize>)>(1);
-        let started = Instant::now();
-        let client = async move {
-            for round in 0..rounds {
-                let (sender, answer) = oneshot::channel();
-                requests.send((round, sender)).await.expect("closed");
-                assert_eq!(answer.await, Ok(round));
-            }
-        };
-        let server = async move {
-            for _ in 0..rounds {
-                let (value, answer) = received.recv().await.expect("closed");
-                answer.send(value).expect("dropped");
-            }
-        };
-        join_all(vec![tokio::spawn(client), tokio::spawn(server)]).await;
-        Cost::since(started)
-    })
-}
-
-fn lock(count: usize) -> Cost {
-    in_task(async move {
-        let lock = Mutex::new(0);
-        let started = Instant::now();
-        for _ in 0..count {
-            *lock.lock().await += 1;
-        }
-        assert_eq!(lock.into_inner(), count);
-        Cost::since(started)
-    })
-}
-
-fn lock_contended(count: usize) -> Cost {
-    in_task(async move {
-        let lock = Arc::new(Mutex::new(0));
-        let started = Instant::now();
-        let tasks = (0..2).map(|_| {
-            let lock = lock.clone();
-            tokio::spawn(async move {
-                for _ in 0..count / 2 {
-                    let mut value = lock.lock().await;
-                    WakeSelf(1).await;
-                    *value += 1;
-                }
-            })
-        });
-        join_all(tasks.collect()).await;
-        Cost::since(started)
-    })
-}
-
-fn semaphore(count: usize) -> Cost {
-    in_task(async move {
-        let semaphore = Semaphore::new(2);
-        let started = Instant::now();
-        for _ in 0..count {
-            drop(semaphore.acquire().await);
-        }
-        Cost::since(started)
-    })
-}
-
-fn semaphore_contended(count: usize) -> Cost {
-    in_task(async move {
-        let semaphore = Arc::new(Semaphore::new(2));
-        let started = Instant::now();
-        let tasks = (0..4).map(|_| {
-            let semaphore = semaphore.clone();
-            tokio::spawn(async move {
-                for _ in 0..count / 4 {
-                    let _permit = semaphore.acquire().await;
-                    WakeSelf(1).await;
-                }
-            })
-        });
-        join_all(tasks.collect()).await;
-        Cost::since(started)
-    })
-}
-
-fn timeout_ready(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for _ in 0..count {
-            tokio::time::timeout(FAR, WakeSelf(0))
-                .await
-                .expect("it was ready");
-        }
-        Cost::since(started)
-    })
-}
-
-fn timeout_pending(count: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for _ in 0..count {
-            tokio::time::timeout(FAR, WakeSelf(1))
-                .await
-                .expect("it was soon ready");
-        }
-        Cost::since(started)
-    })
-}
-
-fn thread_wake(rounds: usize) -> Cost {
-    in_task(async move {
-        let ringer = Ringer::start();
-        let latency = ringer.latency(rounds).await;
-        ringer.stop();
-        Cost::Time(latency)
-    })
-}
-
-fn blocking_job(rounds: usize) -> Cost {
-    in_task(async move {
-        let started = Instant::now();
-        for number in 0..rounds {
-            let answer = tokio::task::spawn_blocking(move || number).await;
-            assert_eq!(answer.expect("the job failed"), number);
-        }
-        Cost::since(started)
-    })
-}
-
-fn echo(connections: usize, requests: usize) -> Cost {
-    let elapsed = runtime().block_on(async move {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let client = EchoClient::start(listener.local_addr()?, connections, requests);
-        let mut tasks = Vec::new();
-        for _ in 0..connections {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            tasks.push(tokio::spawn(serve(stream)));
-        }
-        for task in tasks {
-            task.await.expect("a connection's task failed")?;
-        }
-        io::Result::Ok(client.elapsed())
-    });
-    Cost::Time(elapsed.expect("the server failed"))
-}
-
-async fn serve(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; SERVER_BUFFER];
-    loop {
-        let length = stream.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buffer[..length]).await?;
-    }
-}
-
-fn memory(count: usize) -> Cost {
-    in_task(async move {
-        let mut tasks = Vec::with_capacity(count);
-        tasks.resize_with(count, || None);
-        let before = machine::resident_bytes();
-        for (number, place) in tasks.iter_mut().enumerate() {
-            *place = Some(tokio::spawn(Waiting::new()));
-            while number % SPAWNED_AT_ONCE == 0 && Waiting::count() <= number {
-                tokio::task::yield_now().await;
-            }
-        }
-        while Waiting::count() < count {
-            tokio::task::yield_now().await;
-        }
-        let after = machine::resident_bytes();
-        drop(tasks);
-        Cost::Bytes(after - before)
-    })
 }

@@ -387,7 +387,10 @@ impl<T> State<T> {
     ) -> Turn<Result<(), QueueShutDown<T>>> {
         let may_put = match *place {
             None => self.is_shut_down || self.has_room_for_newcomers(),
-            Some(_) if self.is_shut_down || !self.is_full() => {
+            Some(key) if self.is_shut_down || !self.is_full() => {
+                if let Some(earlier) = self.putters.give_way(key, waker) {
+                    return Turn::Passed(earlier);
+                }
                 self.putters.take_grant(place).is_some()
             }
             Some(key) => {
@@ -416,7 +419,10 @@ impl<T> State<T> {
     ) -> Turn<Result<T, QueueShutDown>> {
         let may_get = match *place {
             None => self.is_shut_down || self.items.len() > self.getters.granted(),
-            Some(_) if self.is_shut_down || self.items.len() > 0 => {
+            Some(key) if self.is_shut_down || self.items.len() > 0 => {
+                if let Some(earlier) = self.getters.give_way(key, waker) {
+                    return Turn::Passed(earlier);
+                }
                 self.getters.take_grant(place).is_some()
             }
             Some(key) => {
@@ -442,6 +448,8 @@ enum Turn<R> {
     Came(R, Option<Waker>),
     /// The waker is of no use any more.
     Waits(Option<Waker>),
+    /// Somebody came first whose turn had come in vain: it is to be woken.
+    Passed(Waker),
 }
 
 impl<R> Turn<R> {
@@ -453,6 +461,10 @@ impl<R> Turn<R> {
                 Poll::Ready(result)
             }
             Turn::Waits(_stale) => Poll::Pending,
+            Turn::Passed(earlier) => {
+                earlier.wake();
+                Poll::Pending
+            }
         }
     }
 }
