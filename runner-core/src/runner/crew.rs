@@ -287,7 +287,7 @@ impl Crew {
         for sibling in std::mem::take(&mut self.siblings) {
             if !sibling.desk.wait_for_end(end) {
                 let abandoned = AbandonedWorker::new(sibling.worker);
-                report.abandoned_workers.push(abandoned);
+                report.abandoned().workers.push(abandoned);
                 continue;
             }
             if let Some(own) = sibling.desk.lock().report.take() {

@@ -32,9 +32,16 @@ pub struct ShutdownReport {
     pub(super) cancelled: Vec<TaskInfo>,
     pub(super) survivors: Vec<Survivor>,
     pub(super) errors: Vec<String>,
-    pub(super) abandoned_jobs: Vec<AbandonedJob>,
-    pub(super) abandoned_children: Vec<AbandonedChild>,
-    pub(super) abandoned_workers: Vec<AbandonedWorker>,
+    /// Boxed, as there is hardly ever any: a report is handed on by value. Never one that is empty.
+    abandoned: Option<Box<Abandoned>>,
+}
+
+/// What goes on by itself, because it did not end in time.
+#[derive(Debug, Default)]
+pub(super) struct Abandoned {
+    pub(super) jobs: Vec<AbandonedJob>,
+    pub(super) children: Vec<AbandonedChild>,
+    pub(super) workers: Vec<AbandonedWorker>,
 }
 
 /// A task that was still running when the shutdown's time was over. Its future was dropped.
@@ -87,18 +94,18 @@ impl ShutdownReport {
 
     /// Returns the blocking jobs that outlived the deadline.
     pub fn abandoned_jobs(&self) -> &[AbandonedJob] {
-        &self.abandoned_jobs
+        self.abandoned.as_ref().map_or(&[], |left| &left.jobs)
     }
 
     /// Returns the child processes that were killed and outlived the deadline. They are still waited for, and leave no zombie
     /// as long as this process lives.
     pub fn abandoned_children(&self) -> &[AbandonedChild] {
-        &self.abandoned_children
+        self.abandoned.as_ref().map_or(&[], |left| &left.children)
     }
 
     /// Returns the workers whose loops outlived the deadline. What was on them is unknown.
     pub fn abandoned_workers(&self) -> &[AbandonedWorker] {
-        &self.abandoned_workers
+        self.abandoned.as_ref().map_or(&[], |left| &left.workers)
     }
 
     /// Adds what another loop has to tell.
@@ -106,18 +113,22 @@ impl ShutdownReport {
         self.cancelled.extend(other.cancelled);
         self.survivors.extend(other.survivors);
         self.errors.extend(other.errors);
-        self.abandoned_jobs.extend(other.abandoned_jobs);
-        self.abandoned_children.extend(other.abandoned_children);
-        self.abandoned_workers.extend(other.abandoned_workers);
+        if let Some(other) = other.abandoned {
+            let own = self.abandoned();
+            own.jobs.extend(other.jobs);
+            own.children.extend(other.children);
+            own.workers.extend(other.workers);
+        }
+    }
+
+    /// For whoever has something to put in.
+    pub(super) fn abandoned(&mut self) -> &mut Abandoned {
+        self.abandoned.get_or_insert_default()
     }
 
     /// Returns `true` if everything ended in time and nothing failed.
     pub fn is_clean(&self) -> bool {
-        self.survivors.is_empty()
-            && self.errors.is_empty()
-            && self.abandoned_jobs.is_empty()
-            && self.abandoned_children.is_empty()
-            && self.abandoned_workers.is_empty()
+        self.survivors.is_empty() && self.errors.is_empty() && self.abandoned.is_none()
     }
 
     /// Names the survivors from that one on, for stderr.
@@ -146,7 +157,7 @@ impl ShutdownReport {
             ),
             None => String::from("The executor's threads were not waited for.\n"),
         };
-        for job in &self.abandoned_jobs {
+        for job in self.abandoned_jobs() {
             let (location, age) = (job.location, job.running_for.as_secs_f64());
             let _ = writeln!(
                 text,

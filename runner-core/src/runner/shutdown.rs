@@ -5,23 +5,30 @@
 //! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
 //! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
 //!
-//! With several workers the first loop leads: it orders each phase, all loops go through it side by side, and the next one
-//! begins when all are done, so that whoever cleans up can still reach the other loops.
+//! With several workers the first loop leads (`leading.rs`), and the others obey (`obeying.rs`): all go through a phase side by
+//! side, and the next one begins when all are done, so that whoever cleans up can still reach the other loops. A loop without
+//! siblings pays for that with a test per phase.
+
+mod leading;
+mod notice;
+mod obeying;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
+pub(super) use self::obeying::obey;
+
+use self::notice::{Notice, WaitsFor, write_to_stderr};
 use super::closing::Closing;
 use super::crew::{Crew, Desk, Order};
 use super::hooks::{self, ExitHooks, Hook};
 use super::report::{
     AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
-    abandoned_workers_text, on_worker,
+    abandoned_workers_text,
 };
 use super::workers::Worker;
 use crate::cancel::timeout;
@@ -41,9 +48,6 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a close waits that was hurried by a press of Ctrl-C.
 const HURRIED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After this, and then ever more rarely, the shutdown says whom it waits for.
-const FIRST_NOTICE: Duration = Duration::from_secs(10);
-
 /// Goes through all phases.
 ///
 /// # Errors
@@ -54,34 +58,30 @@ pub(super) fn shut_down(
     hooks: &ExitHooks,
     closing: &Closing,
     timeout: Option<Duration>,
-    crew: Option<Crew>,
+    crew: Option<Box<Crew>>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
     exceptions.begin_shutdown();
-    let is_hurried = || closing.is_hurried();
-    let mut shutdown = Shutdown {
-        crew: crew.as_ref(),
-        ..Shutdown::new(event_loop, hooks, &is_hurried, timeout)
-    };
+    let mut shutdown = Shutdown::new(event_loop, hooks, Hurry::OfClosing(closing), timeout);
+    shutdown.crew = crew.as_deref();
     shutdown.look_at_presses();
     for (order, phase) in [
-        (None, Shutdown::end_all_tasks as fn(&mut _) -> _),
-        (Some(Order::CloseAsyncgens), Shutdown::close_asyncgens),
-        (Some(Order::StopExecutor), Shutdown::stop_executor),
+        (Order::EndTasks, Shutdown::end_tasks as Phase<_>),
+        (Order::CloseAsyncgens, Shutdown::close_asyncgens),
+        (Order::StopExecutor, Shutdown::stop_executor),
     ] {
-        shutdown.attempt_together(order, phase);
+        shutdown.attempt_on_all(order, phase);
         // What came only now is ended in the same way.
         shutdown.attempt(Shutdown::run_exit_hooks);
-        shutdown.attempt(Shutdown::end_all_tasks);
+        shutdown.attempt_on_all(Order::EndTasks, Shutdown::end_tasks);
         shutdown.order(Order::NoteSurvivors);
         shutdown.note_survivors();
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
-        shutdown.attempt_together(Some(Order::EndChildren), Shutdown::end_children);
+        shutdown.attempt_on_all(Order::EndChildren, Shutdown::end_children);
     }
-    shutdown.order(Order::Close);
-    shutdown.attempt(Shutdown::await_siblings);
+    shutdown.close_siblings();
     if io::are_streams_in_use() {
         shutdown.attempt(Shutdown::flush_output);
     }
@@ -93,8 +93,8 @@ pub(super) fn shut_down(
     } = shutdown;
     if let Some(crew) = crew {
         let others = crew.end();
-        if !others.abandoned_workers.is_empty() {
-            write_to_stderr(&abandoned_workers_text(&others.abandoned_workers));
+        if !others.abandoned_workers().is_empty() {
+            write_to_stderr(&abandoned_workers_text(others.abandoned_workers()));
         }
         report.absorb(others);
     }
@@ -106,57 +106,6 @@ pub(super) fn shut_down(
     }
 }
 
-/// Goes through the phases on a sibling's loop, as the first loop orders them, and closes it.
-pub(super) fn obey(
-    event_loop: &EventLoop,
-    worker: Worker,
-    desk: &Desk,
-    timeout: Option<Duration>,
-) -> ShutdownReport {
-    let exceptions = event_loop.core().scheduler.exceptions.clone();
-    exceptions.begin_shutdown();
-    exceptions.set_panic_keeper(None);
-    let (hooks, is_hurried) = (ExitHooks::default(), || desk.is_hurried());
-    let mut shutdown = Shutdown {
-        worker,
-        ..Shutdown::new(event_loop, &hooks, &is_hurried, timeout)
-    };
-    let mut ends_tasks = false;
-    let mut told = 0;
-    loop {
-        shutdown.idle(desk, ends_tasks);
-        match desk.take_order() {
-            Some(Order::EndTasks) => {
-                ends_tasks = true;
-                shutdown.attempt(Shutdown::end_tasks_here);
-            }
-            Some(Order::Rest) => ends_tasks = false,
-            Some(Order::NoteSurvivors) => shutdown.note_survivors(),
-            Some(Order::CloseAsyncgens) => shutdown.attempt(Shutdown::close_asyncgens),
-            Some(Order::StopExecutor) => shutdown.attempt(Shutdown::stop_executor),
-            Some(Order::EndChildren) => shutdown.attempt(Shutdown::end_children),
-            Some(Order::Close) => break,
-            None => {
-                // Somebody spawned a task while everybody ends.
-                shutdown.attempt(Shutdown::end_tasks);
-                continue;
-            }
-        }
-        desk.note_done(shutdown.asked.len() > told);
-        told = shutdown.asked.len();
-    }
-    let Shutdown {
-        mut report,
-        failure,
-        ..
-    } = shutdown;
-    let broke = failure.or(event_loop.close().err());
-    report.errors.extend(exceptions.end_shutdown());
-    let broke = broke.map(|error| format!("the event loop of {worker} broke: {error}"));
-    report.errors.extend(broke);
-    report
-}
-
 /// One shutdown under way.
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
@@ -164,8 +113,7 @@ struct Shutdown<'a> {
     /// Those that are led.
     crew: Option<&'a Crew>,
     hooks: &'a ExitHooks,
-    /// No more than a second is left: a press of Ctrl-C has said so.
-    is_hurried: &'a dyn Fn() -> bool,
+    hurry: Hurry<'a>,
     deadline: Option<Instant>,
     /// The deadline is that of a hurried close.
     hurried: bool,
@@ -177,11 +125,29 @@ struct Shutdown<'a> {
     failure: Option<RunError>,
 }
 
+/// Who says that no more than a second is left.
+#[derive(Clone, Copy)]
+enum Hurry<'a> {
+    /// A press of Ctrl-C.
+    OfClosing(&'a Closing),
+    /// The first loop.
+    OfDesk(&'a Desk),
+}
+
+impl Hurry<'_> {
+    fn is_on(self) -> bool {
+        match self {
+            Hurry::OfClosing(closing) => closing.is_hurried(),
+            Hurry::OfDesk(desk) => desk.is_hurried(),
+        }
+    }
+}
+
 impl<'a> Shutdown<'a> {
     fn new(
         event_loop: &'a EventLoop,
         hooks: &'a ExitHooks,
-        is_hurried: &'a dyn Fn() -> bool,
+        hurry: Hurry<'a>,
         timeout: Option<Duration>,
     ) -> Shutdown<'a> {
         let now = event_loop.time();
@@ -190,7 +156,7 @@ impl<'a> Shutdown<'a> {
             worker: Worker::new(0, event_loop.handle()),
             crew: None,
             hooks,
-            is_hurried,
+            hurry,
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             hurried: false,
             asked: BTreeMap::new(),
@@ -201,99 +167,18 @@ impl<'a> Shutdown<'a> {
     }
 }
 
+/// One part of the way.
+type Phase<S> = fn(&mut S) -> Result<(), RunError>;
+
 impl Shutdown<'_> {
     /// Goes through one phase; what fails in it keeps no other from being gone through.
-    fn attempt(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
+    fn attempt(&mut self, phase: Phase<Self>) {
         match panic::catch_unwind(AssertUnwindSafe(|| phase(self))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 self.failure.get_or_insert(error);
             }
             Err(payload) => self.report.errors.push(panic_text(&*payload).to_owned()),
-        }
-    }
-
-    // ----- the other workers -----
-
-    fn order(&self, order: Order) {
-        if let Some(crew) = self.crew {
-            crew.order(order);
-        }
-    }
-
-    /// Goes through a phase while the siblings do.
-    fn attempt_together(
-        &mut self,
-        order: Option<Order>,
-        phase: fn(&mut Self) -> Result<(), RunError>,
-    ) {
-        order.into_iter().for_each(|order| self.order(order));
-        self.attempt(phase);
-        self.attempt(Shutdown::await_siblings);
-    }
-
-    /// Waits until the siblings have done what they were told.
-    fn await_siblings(&mut self) -> Result<(), RunError> {
-        match self.crew {
-            None => Ok(()),
-            Some(crew) => self.wait_for_crew(|| !crew.is_done()),
-        }
-    }
-
-    /// No clock may jump past what other threads do.
-    fn wait_for_crew(&mut self, busy: impl FnMut() -> bool) -> Result<(), RunError> {
-        let core = self.event_loop.core().clone();
-        core.outside.set(core.outside.get() + 1);
-        let waited = self.wait_while(None, WaitsFor::Workers, busy);
-        core.outside.set(core.outside.get() - 1);
-        waited
-    }
-
-    /// Ends the tasks of all loops at once, until a round finds none on any of them: while one loop's task cleans up, it may
-    /// start one on another loop.
-    fn end_all_tasks(&mut self) -> Result<(), RunError> {
-        let Some(crew) = self.crew else {
-            return self.end_tasks();
-        };
-        let scheduler = self.event_loop.core().scheduler.clone();
-        loop {
-            let asked = self.asked.len();
-            crew.order(Order::EndTasks);
-            self.end_tasks_here()?;
-            while !crew.is_done() && !self.is_over() {
-                self.wait_for_crew(|| !crew.is_done() && scheduler.task_count() == 0)?;
-                self.end_tasks()?;
-            }
-            let is_quiet = !crew.was_busy() && self.asked.len() == asked;
-            if self.is_over() || is_quiet {
-                crew.order(Order::Rest);
-                return Ok(());
-            }
-        }
-    }
-
-    /// The same for this loop, which first hears what was sent to it.
-    fn end_tasks_here(&mut self) -> Result<(), RunError> {
-        if self.event_loop.is_closed() {
-            return Err(RunError::LoopClosed);
-        }
-        self.event_loop.call_soon(|| {});
-        self.take_one_turn()?;
-        self.end_tasks()
-    }
-
-    /// Lets a sibling's loop run until there is an order, or a task to end. One that broke just waits.
-    fn idle(&mut self, desk: &Desk, ends_tasks: bool) {
-        let scheduler = self.event_loop.core().scheduler.clone();
-        let has_intruder = || ends_tasks && scheduler.task_count() > 0;
-        self.look_at_presses();
-        let ignores = self.failure.is_some() || self.is_over();
-        let waited = self
-            .event_loop
-            .run_while(None, || !desk.has_order() && (ignores || !has_intruder()));
-        if let Err(error) = waited {
-            self.failure.get_or_insert(error);
-            desk.wait_for_order();
         }
     }
 
@@ -314,14 +199,13 @@ impl Shutdown<'_> {
                 return Ok(());
             }
             if now >= self.notice.due {
-                let crew = self.crew;
                 self.notice
-                    .say(self.event_loop, self.worker, waits_for, crew);
+                    .say(self.event_loop, self.worker, waits_for, self.crew);
             }
-            let (is_hurried, hurried) = (self.is_hurried, self.hurried);
+            let (hurry, hurried) = (self.hurry, self.hurried);
             let until = earlier(end, Some(self.notice.due));
             self.event_loop
-                .run_while(until, || busy() && is_hurried() == hurried)?;
+                .run_while(until, || busy() && hurry.is_on() == hurried)?;
         }
     }
 
@@ -332,7 +216,7 @@ impl Shutdown<'_> {
     }
 
     fn look_at_presses(&mut self) {
-        if (self.is_hurried)() && !self.hurried {
+        if self.hurry.is_on() && !self.hurried {
             self.hurried = true;
             if let Some(crew) = self.crew {
                 crew.hurry();
@@ -417,10 +301,15 @@ impl Shutdown<'_> {
     }
 
     /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
+    #[inline]
     fn note_survivors(&mut self) {
-        if self.failure.is_some() || self.event_loop.core().scheduler.task_count() == 0 {
-            return;
+        if self.failure.is_none() && self.event_loop.core().scheduler.task_count() > 0 {
+            self.note_new_survivors();
         }
+    }
+
+    #[cold]
+    fn note_new_survivors(&mut self) {
         let known = self.report.survivors.len();
         let now = self.event_loop.time();
         for task in self.event_loop.all_tasks() {
@@ -515,8 +404,8 @@ impl Shutdown<'_> {
             core.scheduler.finish_now(&joining);
         }
         let jobs = core.running_jobs();
-        self.report.abandoned_jobs = jobs.iter().map(AbandonedJob::new).collect();
         if !jobs.is_empty() {
+            self.report.abandoned().jobs = jobs.iter().map(AbandonedJob::new).collect();
             let limit = (!self.hurried).then_some(limit);
             write_to_stderr(&self.report.abandoned_jobs_text(limit));
         }
@@ -534,9 +423,9 @@ impl Shutdown<'_> {
     /// Waits for the jobs; from a press that hurries on, no more.
     fn join_jobs(&mut self, joining: &TaskRef, limit: Duration) -> Result<(), RunError> {
         let limit = self.event_loop.time().checked_add(limit);
-        let is_hurried = self.is_hurried;
+        let hurry = self.hurry;
         self.wait_while(limit, WaitsFor::Jobs, || {
-            !joining.is_finished() && !is_hurried()
+            !joining.is_finished() && !hurry.is_on()
         })
     }
 
@@ -553,10 +442,11 @@ impl Shutdown<'_> {
         core.outside.set(core.outside.get() + 1);
         let waited = self.run_task(own_task("end_children"), process::end_killed(handle));
         core.outside.set(core.outside.get() - 1);
-        let left = LeftChild::all(&handle).into_iter().map(AbandonedChild::new);
-        self.report.abandoned_children = left.collect();
-        if !self.report.abandoned_children.is_empty() {
-            write_to_stderr(&abandoned_children_text(&self.report.abandoned_children));
+        let left = LeftChild::all(&handle);
+        if !left.is_empty() {
+            let left = left.into_iter().map(AbandonedChild::new).collect();
+            self.report.abandoned().children = left;
+            write_to_stderr(&abandoned_children_text(self.report.abandoned_children()));
         }
         waited.map(drop)
     }
@@ -594,60 +484,4 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-/// Who is named by a notice.
-#[derive(Clone, Copy)]
-enum WaitsFor {
-    Tasks,
-    Jobs,
-    Workers,
-}
-
-/// When a long shutdown speaks up next.
-struct Notice {
-    due: Instant,
-    interval: Duration,
-}
-
-impl Notice {
-    fn new(now: Instant) -> Notice {
-        Notice {
-            due: now + FIRST_NOTICE,
-            interval: FIRST_NOTICE,
-        }
-    }
-
-    fn say(
-        &mut self,
-        event_loop: &EventLoop,
-        worker: Worker,
-        waits_for: WaitsFor,
-        crew: Option<&Crew>,
-    ) {
-        let mut text = format!("The shutdown{} still waits for:\n", on_worker(worker));
-        match waits_for {
-            WaitsFor::Tasks => event_loop
-                .all_tasks()
-                .iter()
-                .for_each(|task| text += &format!("  {}\n", task.info())),
-            WaitsFor::Jobs => event_loop
-                .core()
-                .running_jobs()
-                .iter()
-                .for_each(|job| text += &format!("  {job}\n")),
-            WaitsFor::Workers => crew
-                .into_iter()
-                .flat_map(Crew::unfinished)
-                .for_each(|worker| text += &format!("  {worker}\n")),
-        }
-        write_to_stderr(&text);
-        self.interval *= 2;
-        self.due += self.interval;
-    }
-}
-
-/// Written as one piece; a closed stderr does not stop the shutdown.
-fn write_to_stderr(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -95,10 +95,9 @@ fn broken(event_loop: &EventLoop, worker: Worker, error: &RunError) -> ShutdownR
     let text = format!("the event loop of {worker} broke, and was closed: {error}");
     event_loop.call_exception_handler(ExceptionContext::new(text.clone()));
     let _ = event_loop.close();
-    ShutdownReport {
-        errors: vec![text],
-        ..ShutdownReport::default()
-    }
+    let mut report = ShutdownReport::default();
+    report.errors.push(text);
+    report
 }
 
 /// Whatever becomes of the thread, the first loop hears of its end.
