@@ -16,9 +16,9 @@ use crate::event_loop::LoopHandle;
 /// runner closes as always: tasks, exit hooks, async generators, jobs. After that `#[asyncio::main]` ends the process with
 /// `code`; [`run`](crate::run) and [`Runner::run`](crate::Runner::run) return [`RunError::Exit`](crate::RunError::Exit).
 ///
-/// Call it from anywhere: in a task or a callback it ends the run that this belongs to, in any other thread the run that
-/// began first of those under way. On another worker's loop it ends the run of the worker's runner. It returns at once; what follows the call still runs, up to the next await of the main
-/// task. Called while the runner closes, it only sets the status.
+/// Call it from anywhere: in a task or a callback it ends the run that this belongs to, on the loop of any of its workers;
+/// in any other thread the run that began first of those under way. It returns at once; what follows the call still runs, up
+/// to the next await of the main task. Called while the runner closes, it only sets the status.
 ///
 /// * The first code other than 0 stays: a later call does not hide a failure, but 0 gives way to one.
 /// * A main task that swallows the cancellation and returns does not undo the exit, but if `#[asyncio::main]` is on a

@@ -24,6 +24,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::panic::{self, Location};
 use std::rc::Rc;
+use std::time::Duration;
 
 pub use self::builder::{DetachedPanic, IntoEventLoop, RunnerBuilder};
 pub use self::exit::exit;
@@ -319,7 +320,9 @@ impl Runner {
             event_loop.set_debug(debug);
         }
         let crew = self.start_crew(&event_loop)?;
-        self.begin_observation(&event_loop);
+        let dumps = self.options.dump_on_signal.unwrap_or(event_loop.debug());
+        let observed = begin_observation(&event_loop, self.options.blocked_loop_after, dumps);
+        self.dumps.set(observed);
         if is_current {
             set_event_loop(event_loop.clone());
         }
@@ -360,22 +363,6 @@ impl Runner {
             return None;
         }
         Some(crew)
-    }
-
-    /// What cannot be looked at does not keep the program from running.
-    fn begin_observation(&self, event_loop: &EventLoop) {
-        if let Some(limit) = self.options.blocked_loop_after {
-            if let Err(error) = event_loop.set_blocked_loop_after(limit) {
-                say(
-                    Level::Warning,
-                    format_args!("Blocked loops will not be reported: {error}"),
-                );
-            }
-        }
-        let is_wanted = self.options.dump_on_signal;
-        if is_wanted.unwrap_or_else(|| event_loop.debug()) {
-            self.dumps.set(Some(Dumps::begin(event_loop)));
-        }
     }
 
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
@@ -455,6 +442,23 @@ impl Runner {
             ending: outcome::latest(interruption, exit),
         }
     }
+}
+
+/// Lets the loop be looked at, as the program wants. What cannot be looked at does not keep it from running.
+fn begin_observation(
+    event_loop: &EventLoop,
+    blocked_loop_after: Option<Duration>,
+    dump_on_signal: bool,
+) -> Option<Dumps> {
+    if let Some(limit) = blocked_loop_after {
+        if let Err(error) = event_loop.set_blocked_loop_after(limit) {
+            say(
+                Level::Warning,
+                format_args!("Blocked loops will not be reported: {error}"),
+            );
+        }
+    }
+    dump_on_signal.then(|| Dumps::begin(event_loop))
 }
 
 /// While it lives, a run is under way, as the rest of the program sees it.

@@ -6,8 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
+use super::begin_observation;
 use super::crew::{Desk, Settings};
-use super::dumps::Dumps;
 use super::program::Program;
 use super::report::ShutdownReport;
 use super::shutdown::obey;
@@ -15,7 +15,6 @@ use super::workers::{Worker, enter_sibling};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, LoopHandle, set_event_loop};
 use crate::exception::ExceptionContext;
-use crate::logging::{Level, say};
 
 /// The thread's whole life. Says through `ready` whether there is a loop.
 pub(super) fn live(
@@ -30,7 +29,11 @@ pub(super) fn live(
         Err(error) => return drop(ready.send(Err(error))),
     };
     event_loop.set_debug(settings.debug);
-    let dumps = begin_observation(&event_loop, settings);
+    let dumps = begin_observation(
+        &event_loop,
+        settings.blocked_loop_after,
+        settings.dump_on_signal,
+    );
     set_panic_keeper(&event_loop, desk, settings);
     set_event_loop(event_loop.clone());
     enter_sibling(desk.mates.clone());
@@ -53,19 +56,6 @@ fn make_loop(settings: &Settings) -> io::Result<EventLoop> {
         true => Err(io::Error::other("the factory gave one that is closed")),
         false => Ok(event_loop),
     }
-}
-
-/// What cannot be looked at does not keep the program from running.
-fn begin_observation(event_loop: &EventLoop, settings: &Settings) -> Option<Dumps> {
-    if let Some(limit) = settings.blocked_loop_after {
-        if let Err(error) = event_loop.set_blocked_loop_after(limit) {
-            say(
-                Level::Warning,
-                format_args!("Blocked loops will not be reported: {error}"),
-            );
-        }
-    }
-    settings.dump_on_signal.then(|| Dumps::begin(event_loop))
 }
 
 /// A panic that is to stop the program is carried to the first loop.
