@@ -815,12 +815,13 @@ fn two_hundred_lives_leave_no_thread_and_no_descriptor() {
     for _ in 0..200 {
         life();
     }
-    // A thread that was joined is in the list for a moment more.
+    // A thread that was joined is in the list for a moment more: so there may be fewer than at the beginning.
     let patience = Instant::now() + Duration::from_secs(10);
     while count("task") > before.0 && Instant::now() < patience {
         thread::yield_now();
     }
-    assert_eq!((count("task"), count("fd")), before);
+    assert!(count("task") <= before.0, "{:?}", threads());
+    assert_eq!(count("fd"), before.1);
 }
 
 // ----- listeners on one address -----
