@@ -325,6 +325,26 @@ fn a_detached_panic_stops_the_program_from_any_worker() {
     assert!(runner.close().unwrap().is_clean());
 }
 
+fn a_panic_whose_handle_goes_only_afterwards_stops_the_program_as_well() {
+    let runner = Runner::builder()
+        .workers(2)
+        .detached_panic(asyncio::DetachedPanic::Stop)
+        .build();
+    let run = || {
+        runner.run(async {
+            let task = spawn_on(workers()[1], || async { panic!("out of cheese") });
+            while !task.is_finished() {
+                yield_now().await;
+            }
+            drop(task);
+            pending::<()>().await;
+        })
+    };
+    let payload = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+    assert_eq!(*payload.downcast::<&str>().unwrap(), "out of cheese");
+    assert!(runner.close().unwrap().is_clean());
+}
+
 fn debug_mode_is_that_of_the_first_loop() {
     for debug in [true, false] {
         let runner = Runner::builder().workers(2).debug(debug).build();
@@ -782,8 +802,10 @@ fn a_virtual_clock_does_not_jump_past_the_siblings_cleanup() {
 }
 
 fn what_is_watched_on_the_first_loop_is_watched_on_the_siblings() {
-    let finished = Setup::new(scenario("blocked for a while")).start().finish();
-    finished.exited_with(0).said("its thread 'asyncio-loop-1'");
+    let mut child = Setup::new(scenario("watched")).start();
+    child.wait_for_line("its thread 'asyncio-loop-1'");
+    child.signal(libc::SIGKILL);
+    child.finish().died_of(libc::SIGKILL);
 }
 
 fn two_hundred_lives_leave_no_thread_and_no_descriptor() {
@@ -905,8 +927,8 @@ const PROGRAMS: &[Program] = &[
         blocked();
         ExitCode::SUCCESS
     }),
-    ("blocked for a while", || {
-        blocked_for_a_while();
+    ("watched", || {
+        watched();
         ExitCode::SUCCESS
     }),
     ("dump", || {
@@ -968,10 +990,9 @@ async fn blocked() {
     finally(sleep(FOREVER), async || println!("main cleaned up")).await;
 }
 
-/// Blocked until that has been reported.
 #[asyncio::main(workers = 2, blocked_loop_after = "20ms")]
-async fn blocked_for_a_while() {
-    let block = || async { thread::sleep(Duration::from_millis(500)) };
+async fn watched() {
+    let block = || async { thread::sleep(FOREVER) };
     spawn_on(workers()[1], block).await.unwrap();
 }
 
@@ -1078,6 +1099,7 @@ fn main() -> ExitCode {
         a_panic_arrives_as_a_join_error,
         a_panic_that_nobody_awaits_goes_to_the_exception_handler_of_its_loop,
         a_detached_panic_stops_the_program_from_any_worker,
+        a_panic_whose_handle_goes_only_afterwards_stops_the_program_as_well,
         debug_mode_is_that_of_the_first_loop,
         a_cancellation_passes_through_awaiting_and_waits_for_the_cleanup,
         a_value_after_a_swallowed_cancellation_is_received,

@@ -211,6 +211,8 @@ struct State<T> {
     output: Option<Result<T, JoinError>>,
     /// The output is here, or was taken.
     is_finished: bool,
+    /// The handle is gone: nobody will ask for the output.
+    is_detached: bool,
     /// `cancel` was called before the task was started: why, and with which text.
     cancel_requested: Option<(CancelReason, Option<Arc<str>>)>,
     /// The task's number, once it is started.
@@ -224,6 +226,7 @@ impl<T> Shared<T> {
         let state = State {
             output: None,
             is_finished: false,
+            is_detached: false,
             cancel_requested: None,
             task: None,
             waker: None,
@@ -239,10 +242,12 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, output: Result<T, JoinError>) {
+    /// Hands the output over; gives it back if nobody will ask. Whether somebody will is known only under the lock, in which
+    /// the handle's destructor looks for it: else a panic could fall between the two.
+    fn finish(&self, output: Result<T, JoinError>) -> Option<Result<T, JoinError>> {
         let mut state = self.lock();
-        if state.is_finished {
-            return;
+        if state.is_finished || state.is_detached {
+            return Some(output);
         }
         state.is_finished = true;
         state.output = Some(output);
@@ -250,6 +255,7 @@ impl<T> Shared<T> {
         drop(state);
         self.finished.notify_all();
         waker.into_iter().for_each(Waker::wake);
+        None
     }
 }
 
@@ -276,14 +282,16 @@ impl<T: Send + 'static> End<T> {
             reference.cancel_for(reason, message);
         }
         reference.add_done_callback(move |_task| {
-            if Arc::strong_count(&self.shared) == 1 {
-                // Nobody will ask. The output is dropped here, where a panic in it reports itself.
+            if self.shared.lock().is_detached {
+                // The output is dropped here, where a panic in it reports itself.
                 return drop(task);
             }
             if let Poll::Ready(output) =
                 Pin::new(&mut task).poll(&mut Cx::from_waker(Waker::noop()))
             {
-                self.shared.finish(output);
+                if let Some(Err(error)) = self.shared.finish(output) {
+                    report_unseen(error);
+                }
             }
         });
     }
@@ -297,10 +305,19 @@ impl<T> Drop for End<T> {
             subject: Subject::RemoteTask,
             location: self.location,
         };
-        self.shared.finish(Err(JoinError::new(
+        drop(self.shared.finish(Err(JoinError::new(
             JoinErrorKind::Cancelled(cancelled),
             origin,
-        )));
+        ))));
+    }
+}
+
+/// On the loop's thread: a panic that nobody retrieved is reported, as that of any task.
+fn report_unseen(error: JoinError) {
+    if error.is_panic() {
+        let event_loop = running_loop();
+        let exceptions = &event_loop.core().scheduler.exceptions;
+        exceptions.report_unseen_error(error);
     }
 }
 
@@ -383,23 +400,21 @@ impl<T> RemoteControl<T> {
 impl<T> Drop for RemoteTask<T> {
     /// A panic that was never retrieved is reported, as that of any task.
     fn drop(&mut self) {
-        let Some(Err(error)) = self.shared.lock().output.take() else {
-            return;
-        };
+        let mut state = self.shared.lock();
+        state.is_detached = true;
+        let output = state.output.take();
+        drop(state);
+        let Some(Err(error)) = output else { return };
         if !error.is_panic() {
             return;
         }
-        let context = ExceptionContext::new("Task exception was never retrieved")
-            .with_error(error.to_string());
         if self.handle.is_closed() {
-            return log_failure(&context);
+            let context = ExceptionContext::new("Task exception was never retrieved");
+            return log_failure(&context.with_error(error));
         }
-        let report = move || {
-            let context =
-                ExceptionContext::new("Task exception was never retrieved").with_error(error);
-            running_loop().call_exception_handler(context);
-        };
-        let _ = self.handle.call_soon_threadsafe(report);
+        let _ = self
+            .handle
+            .call_soon_threadsafe(move || report_unseen(error));
     }
 }
 

@@ -371,17 +371,21 @@ impl Options {
         wanted.map(|(_, signal)| signal).collect()
     }
 
-    /// How many siblings the first loop has, and what they are to know. `debug` is what the first loop says.
-    pub(super) fn siblings(&self, debug: bool) -> Option<(usize, Settings)> {
-        let workers = self.workers.as_ref().filter(|workers| workers.count > 1)?;
-        let settings = Settings {
-            factory: workers.factory.clone(),
+    /// How many loops there are beside the first.
+    #[inline]
+    pub(super) fn siblings(&self) -> usize {
+        self.workers.as_ref().map_or(0, |workers| workers.count - 1)
+    }
+
+    /// What they are to know. `debug` is what the first loop says.
+    pub(super) fn of_siblings(&self, debug: bool) -> Settings {
+        Settings {
+            factory: self.workers.as_ref().and_then(|it| it.factory.clone()),
             debug,
             shutdown_timeout: self.shutdown_timeout,
             stop_on_panic: self.detached_panic == DetachedPanic::Stop,
             blocked_loop_after: self.blocked_loop_after,
             dump_on_signal: self.dump_on_signal.unwrap_or(debug),
-        };
-        Some((workers.count - 1, settings))
+        }
     }
 }

@@ -319,10 +319,15 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
-        let crew = self.start_crew(&event_loop)?;
+        let crew = match self.options.siblings() {
+            0 => None,
+            count => Some(self.start_crew(&event_loop, count)?),
+        };
         let dumps = self.options.dump_on_signal.unwrap_or(event_loop.debug());
-        let observed = begin_observation(&event_loop, self.options.blocked_loop_after, dumps);
-        self.dumps.set(observed);
+        let limit = self.options.blocked_loop_after;
+        if dumps || limit.is_some() {
+            self.dumps.set(begin_observation(&event_loop, limit, dumps));
+        }
         if is_current {
             set_event_loop(event_loop.clone());
         }
@@ -341,13 +346,12 @@ impl Runner {
         Ok(live)
     }
 
-    /// Starts the other workers, if there are any. Without them the loop is of no use.
-    fn start_crew(&self, event_loop: &EventLoop) -> Result<Option<Box<Crew>>, RunError> {
-        let Some((count, settings)) = self.options.siblings(event_loop.debug()) else {
-            return Ok(None);
-        };
+    /// Starts the other workers. Without them the loop is of no use.
+    #[cold]
+    fn start_crew(&self, event_loop: &EventLoop, count: usize) -> Result<Box<Crew>, RunError> {
+        let settings = self.options.of_siblings(event_loop.debug());
         match Crew::start(event_loop, count, &settings) {
-            Ok(crew) => Ok(Some(Box::new(crew))),
+            Ok(crew) => Ok(Box::new(crew)),
             Err(error) => {
                 let _ = event_loop.close();
                 Err(RunError::EventLoop(error))
