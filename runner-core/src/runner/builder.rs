@@ -203,7 +203,7 @@ impl RunnerBuilder {
     ///
     /// There is one shutdown for all: when main is over, the tasks of all loops are cancelled at the same moment and awaited,
     /// then all go on to the next phase. [`shutdown_timeout`](RunnerBuilder::shutdown_timeout) bounds the whole of it, and the
-    /// [`ShutdownReport`] is about all loops. A loop that is blocked, and does not answer within a second more, is named in it
+    /// [`ShutdownReport`](crate::ShutdownReport) is about all loops. A loop that is blocked, and does not answer within a second more, is named in it
     /// and left. Ctrl-C and the other signals are the first loop's, which tells the others; [`exit()`](crate::exit()) may be called on any of
     /// them. Debug mode, [`detached_panic`](RunnerBuilder::detached_panic),
     /// [`blocked_loop_after`](RunnerBuilder::blocked_loop_after) and [`dump_on_signal`](RunnerBuilder::dump_on_signal) count
