@@ -203,13 +203,13 @@ impl RunnerBuilder {
     ///
     /// There is one shutdown for all: when main is over, the tasks of all loops are cancelled at the same moment and awaited,
     /// then all go on to the next phase. [`shutdown_timeout`](RunnerBuilder::shutdown_timeout) bounds the whole of it, and the
-    /// [`ShutdownReport`](crate::ShutdownReport) is about all loops. A loop that is blocked, and does not answer within a second more, is named in it
-    /// and left. Ctrl-C and the other signals are the first loop's, which tells the others; [`exit()`](crate::exit()) may be called on any of
-    /// them. Debug mode, [`detached_panic`](RunnerBuilder::detached_panic),
+    /// [`ShutdownReport`](crate::ShutdownReport) is about all loops. A loop that is blocked, and does not answer within a second
+    /// more, is named in it and left. Ctrl-C and the other signals are the first loop's, which tells the others;
+    /// [`exit()`](crate::exit()) may be called on any of them. Debug mode, [`detached_panic`](RunnerBuilder::detached_panic),
     /// [`blocked_loop_after`](RunnerBuilder::blocked_loop_after) and [`dump_on_signal`](RunnerBuilder::dump_on_signal) count
     /// for every loop; the [`loop_factory`](RunnerBuilder::loop_factory) makes the first one only, see
-    /// [`worker_loop_factory`](RunnerBuilder::worker_loop_factory). `stop` and `exit` aside, what a loop is told about itself
-    /// stays with it: an exception handler is set on each.
+    /// [`worker_loop_factory`](RunnerBuilder::worker_loop_factory). What a loop is told about itself stays with it: an exception
+    /// handler is set on each. [`EventLoop::stop`] does nothing to a sibling.
     ///
     /// If one of the loops cannot be made, [`run`](Runner::run) says why, and nothing is left of the others.
     ///
