@@ -73,8 +73,9 @@ pub use pool::{
     ExecutorReport, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
 };
 pub use runner::{
-    AbandonedChild, AbandonedJob, DetachedPanic, IntoEventLoop, Runner, RunnerBuilder, RunnerState,
-    ShutdownReport, Survivor, at_exit, exit, run,
+    AbandonedChild, AbandonedJob, AbandonedWorker, DetachedPanic, IntoEventLoop, Runner,
+    RunnerBuilder, RunnerState, ShutdownReport, Survivor, Worker, WorkerTask, at_exit, exit, run,
+    spawn_on, worker, workers,
 };
 pub use sleep::{Sleep, YieldNow, sleep, sleep_until, yield_now};
 pub use task::{Task, TaskRef, current_task};

@@ -223,11 +223,19 @@ fn judged(name: &str, wants: Wants, value: &Expr) -> syn::Result<TokenStream> {
                 ),
             ))
         }
-        (Wants::Flag, Some(Lit::Bool(_))) | (Wants::Count, Some(Lit::Int(_))) | (_, None) => {
-            Ok(value.to_token_stream())
+        (Wants::Workers, Some(Lit::Int(number)))
+            if number.base10_parse::<u64>().is_ok_and(|number| number == 0) =>
+        {
+            Err(Error::new_spanned(
+                value,
+                format!("`{name} = 0` leaves nobody to run main; `{name} = 1` is the least"),
+            ))
         }
+        (Wants::Flag, Some(Lit::Bool(_)))
+        | (Wants::Count | Wants::Workers, Some(Lit::Int(_)))
+        | (_, None) => Ok(value.to_token_stream()),
         (Wants::Flag, Some(_)) => refuse("`true`, `false` or a `bool` expression"),
-        (Wants::Count, Some(_)) => refuse("a number from 1"),
+        (Wants::Count | Wants::Workers, Some(_)) => refuse("a number from 1"),
         (Wants::Duration, Some(_)) => refuse("a `Duration`, or text with a unit"),
         (Wants::DetachedPanic, Some(_)) => refuse("a `DetachedPanic`"),
         (Wants::Factory | Wants::CratePath, Some(_)) => {

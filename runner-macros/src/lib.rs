@@ -44,6 +44,7 @@ use proc_macro::TokenStream;
 /// * `terminate`, or `terminate = <bool>`: SIGTERM stops the program the way Ctrl-C does.
 /// * `hangup`, or `hangup = <bool>`: the loss of the terminal (SIGHUP) does so as well.
 /// * `shutdown_timeout = <Duration>`: one budget for the whole orderly shutdown.
+/// * `workers = <number>`: how many event loops there are, each in a thread of its own; main runs on the first one.
 /// * `crate = <path>`: where the `asyncio` crate is, if another crate re-exports it. A rename in the manifest is found.
 ///
 /// A `Duration` is any expression of that type, or text such as `"5s"`, `"250ms"`, `"2min"`, `"1h 30min"`, which is

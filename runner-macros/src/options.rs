@@ -33,6 +33,8 @@ pub(crate) enum Wants {
     Duration,
     /// A number from 1.
     Count,
+    /// A number from 1: of event loops.
+    Workers,
     /// `"error"` or `"cancel"`.
     Leftovers,
     /// What a panic does that nobody awaits.
@@ -49,6 +51,7 @@ impl Wants {
             Wants::Factory => "EventLoop::new",
             Wants::Duration => "\"5s\"",
             Wants::Count => "10",
+            Wants::Workers => "4",
             Wants::Leftovers => "\"error\"",
             Wants::DetachedPanic => "DetachedPanic::Stop",
             Wants::CratePath => "path::to::asyncio",
@@ -111,6 +114,11 @@ pub(crate) const OPTIONS: &[Spec] = &[
     Spec {
         name: "detached_panic",
         wants: Wants::DetachedPanic,
+        on: MAIN,
+    },
+    Spec {
+        name: "workers",
+        wants: Wants::Workers,
         on: MAIN,
     },
     Spec {
@@ -204,14 +212,14 @@ pub(crate) const FOREIGN: &[Foreign] = &[
                   `asyncio::to_thread`",
     },
     Foreign {
-        names: &[
-            "worker_threads",
-            "core_threads",
-            "max_threads",
-            "threads",
-            "workers",
-        ],
-        on: BOTH,
+        names: &["worker_threads", "core_threads", "max_threads", "threads"],
+        on: MAIN,
+        instead: "write `workers = ..` for several event loops, each in a thread of its own, or size the pool for blocking \
+                  work with `loop_factory = || EventLoop::builder().executor(..).build()`",
+    },
+    Foreign {
+        names: &["worker_threads", "core_threads", "max_threads", "threads"],
+        on: TEST,
         instead: "the event loop has one thread; remove the option, or size the pool for blocking work with \
                   `loop_factory = || EventLoop::builder().executor(..).build()`",
     },

@@ -36,6 +36,7 @@ pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
 };
 pub use self::metrics::Metrics;
+pub(crate) use self::remote::RemoteControl;
 pub use self::remote::{CancelHandle, ClosedError, LoopHandle, RemoteTask};
 pub(crate) use self::sources::{Direction, Registration};
 pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};

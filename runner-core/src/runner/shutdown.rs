@@ -4,20 +4,33 @@
 //! (3) async generators are closed, (4) the default executor is shut down, (5) children that are to end with the loop are
 //! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
 //! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
+//!
+//! With several workers the first loop leads (`leading.rs`), and the others obey (`obeying.rs`): all go through a phase side by
+//! side, and the next one begins when all are done, so that whoever cleans up can still reach the other loops. A loop without
+//! siblings pays for that with a test per phase.
+
+mod leading;
+mod notice;
+mod obeying;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
+pub(super) use self::obeying::obey;
+
+use self::notice::{Notice, WaitsFor, write_to_stderr};
 use super::closing::Closing;
+use super::crew::{Crew, Desk, Order};
 use super::hooks::{self, ExitHooks, Hook};
 use super::report::{
     AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
+    abandoned_workers_text,
 };
+use super::workers::Worker;
 use crate::cancel::timeout;
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
 use crate::event_loop::EventLoop;
@@ -35,9 +48,6 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a close waits that was hurried by a press of Ctrl-C.
 const HURRIED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After this, and then ever more rarely, the shutdown says whom it waits for.
-const FIRST_NOTICE: Duration = Duration::from_secs(10);
-
 /// Goes through all phases.
 ///
 /// # Errors
@@ -48,34 +58,30 @@ pub(super) fn shut_down(
     hooks: &ExitHooks,
     closing: &Closing,
     timeout: Option<Duration>,
+    crew: Option<Box<Crew>>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
     exceptions.begin_shutdown();
-    let now = event_loop.time();
-    let mut shutdown = Shutdown {
-        event_loop,
-        is_recorded: event_loop.core().is_recorded(),
-        hooks,
-        closing,
-        deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
-        hurried: false,
-        asked: BTreeMap::new(),
-        notice: Notice::new(now),
-        report: ShutdownReport::default(),
-        failure: None,
-    };
+    let mut shutdown = Shutdown::new(event_loop, hooks, Hurry::OfClosing(closing), timeout);
+    shutdown.crew = crew.as_deref();
     shutdown.look_at_presses();
-    for phase in [&END_TASKS, &CLOSE_GENERATORS, &STOP_EXECUTOR] {
-        shutdown.attempt(phase);
+    for (order, phase) in [
+        (Order::EndTasks, &END_TASKS),
+        (Order::CloseAsyncgens, &CLOSE_GENERATORS),
+        (Order::StopExecutor, &STOP_EXECUTOR),
+    ] {
+        shutdown.attempt_on_all(order, phase);
         // What came only now is ended in the same way.
         shutdown.attempt(&RUN_EXIT_HOOKS);
-        shutdown.attempt(&END_TASKS);
+        shutdown.attempt_on_all(Order::EndTasks, &END_TASKS);
+        shutdown.order(Order::NoteSurvivors);
         shutdown.note_survivors();
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
-        shutdown.attempt(&END_CHILDREN);
+        shutdown.attempt_on_all(Order::EndChildren, &END_CHILDREN);
     }
+    shutdown.close_siblings();
     if io::are_streams_in_use() {
         shutdown.attempt(&FLUSH_OUTPUT);
     }
@@ -85,6 +91,13 @@ pub(super) fn shut_down(
         failure,
         ..
     } = shutdown;
+    if let Some(crew) = crew {
+        let others = crew.end();
+        if !others.abandoned_workers().is_empty() {
+            write_to_stderr(&abandoned_workers_text(others.abandoned_workers()));
+        }
+        report.absorb(others);
+    }
     let closed = event_loop.close();
     report.errors.extend(exceptions.end_shutdown());
     match failure {
@@ -130,8 +143,11 @@ struct Shutdown<'a> {
     event_loop: &'a EventLoop,
     /// Its phases are drawn on a time line.
     is_recorded: bool,
+    worker: Worker,
+    /// Those that are led.
+    crew: Option<&'a Crew>,
     hooks: &'a ExitHooks,
-    closing: &'a Closing,
+    hurry: Hurry<'a>,
     deadline: Option<Instant>,
     /// The deadline is that of a hurried close.
     hurried: bool,
@@ -141,6 +157,49 @@ struct Shutdown<'a> {
     report: ShutdownReport,
     /// The first one.
     failure: Option<RunError>,
+}
+
+/// Who says that no more than a second is left.
+#[derive(Clone, Copy)]
+enum Hurry<'a> {
+    /// A press of Ctrl-C.
+    OfClosing(&'a Closing),
+    /// The first loop.
+    OfDesk(&'a Desk),
+}
+
+impl Hurry<'_> {
+    fn is_on(self) -> bool {
+        match self {
+            Hurry::OfClosing(closing) => closing.is_hurried(),
+            Hurry::OfDesk(desk) => desk.is_hurried(),
+        }
+    }
+}
+
+impl<'a> Shutdown<'a> {
+    fn new(
+        event_loop: &'a EventLoop,
+        hooks: &'a ExitHooks,
+        hurry: Hurry<'a>,
+        timeout: Option<Duration>,
+    ) -> Shutdown<'a> {
+        let now = event_loop.time();
+        Shutdown {
+            event_loop,
+            is_recorded: event_loop.core().is_recorded(),
+            worker: Worker::new(0, event_loop.handle()),
+            crew: None,
+            hooks,
+            hurry,
+            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            hurried: false,
+            asked: BTreeMap::new(),
+            notice: Notice::new(now),
+            report: ShutdownReport::default(),
+            failure: None,
+        }
+    }
 }
 
 impl Shutdown<'_> {
@@ -175,12 +234,13 @@ impl Shutdown<'_> {
                 return Ok(());
             }
             if now >= self.notice.due {
-                self.notice.say(self.event_loop, waits_for);
+                self.notice
+                    .say(self.event_loop, self.worker, waits_for, self.crew);
             }
-            let (closing, hurried) = (self.closing, self.hurried);
+            let (hurry, hurried) = (self.hurry, self.hurried);
             let until = earlier(end, Some(self.notice.due));
             self.event_loop
-                .run_while(until, || busy() && closing.is_hurried() == hurried)?;
+                .run_while(until, || busy() && hurry.is_on() == hurried)?;
         }
     }
 
@@ -191,8 +251,11 @@ impl Shutdown<'_> {
     }
 
     fn look_at_presses(&mut self) {
-        if self.closing.is_hurried() && !self.hurried {
+        if self.hurry.is_on() && !self.hurried {
             self.hurried = true;
+            if let Some(crew) = self.crew {
+                crew.hurry();
+            }
             let hurried = self.event_loop.time() + HURRIED_TIMEOUT;
             self.deadline = earlier(self.deadline, Some(hurried));
         }
@@ -273,10 +336,15 @@ impl Shutdown<'_> {
     }
 
     /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
+    #[inline]
     fn note_survivors(&mut self) {
-        if self.failure.is_some() || self.event_loop.core().scheduler.task_count() == 0 {
-            return;
+        if self.failure.is_none() && self.event_loop.core().scheduler.task_count() > 0 {
+            self.note_new_survivors();
         }
+    }
+
+    #[cold]
+    fn note_new_survivors(&mut self) {
         let known = self.report.survivors.len();
         let now = self.event_loop.time();
         for task in self.event_loop.all_tasks() {
@@ -287,6 +355,7 @@ impl Shutdown<'_> {
             let asked = self.asked.get(&task.id()).copied().unwrap_or(now);
             self.report.survivors.push(Survivor {
                 task: task.info(),
+                worker: self.worker,
                 activity: self.event_loop.ask(&task),
                 cancels_swallowed: task.cancelling(),
                 cancelled_for: now.saturating_duration_since(asked),
@@ -370,8 +439,8 @@ impl Shutdown<'_> {
             core.scheduler.finish_now(&joining);
         }
         let jobs = core.running_jobs();
-        self.report.abandoned_jobs = jobs.iter().map(AbandonedJob::new).collect();
         if !jobs.is_empty() {
+            self.report.abandoned().jobs = jobs.iter().map(AbandonedJob::new).collect();
             let limit = (!self.hurried).then_some(limit);
             write_to_stderr(&self.report.abandoned_jobs_text(limit));
         }
@@ -389,9 +458,9 @@ impl Shutdown<'_> {
     /// Waits for the jobs; from a press that hurries on, no more.
     fn join_jobs(&mut self, joining: &TaskRef, limit: Duration) -> Result<(), RunError> {
         let limit = self.event_loop.time().checked_add(limit);
-        let closing = self.closing;
+        let hurry = self.hurry;
         self.wait_while(limit, WaitsFor::Jobs, || {
-            !joining.is_finished() && !closing.is_hurried()
+            !joining.is_finished() && !hurry.is_on()
         })
     }
 
@@ -408,10 +477,11 @@ impl Shutdown<'_> {
         core.outside.set(core.outside.get() + 1);
         let waited = self.run_task(own_task("end_children"), process::end_killed(handle));
         core.outside.set(core.outside.get() - 1);
-        let left = LeftChild::all(&handle).into_iter().map(AbandonedChild::new);
-        self.report.abandoned_children = left.collect();
-        if !self.report.abandoned_children.is_empty() {
-            write_to_stderr(&abandoned_children_text(&self.report.abandoned_children));
+        let left = LeftChild::all(&handle);
+        if !left.is_empty() {
+            let left = left.into_iter().map(AbandonedChild::new).collect();
+            self.report.abandoned().children = left;
+            write_to_stderr(&abandoned_children_text(self.report.abandoned_children()));
         }
         waited.map(drop)
     }
@@ -449,49 +519,4 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-/// Who is named by a notice.
-#[derive(Clone, Copy)]
-enum WaitsFor {
-    Tasks,
-    Jobs,
-}
-
-/// When a long shutdown speaks up next.
-struct Notice {
-    due: Instant,
-    interval: Duration,
-}
-
-impl Notice {
-    fn new(now: Instant) -> Notice {
-        Notice {
-            due: now + FIRST_NOTICE,
-            interval: FIRST_NOTICE,
-        }
-    }
-
-    fn say(&mut self, event_loop: &EventLoop, waits_for: WaitsFor) {
-        let mut text = String::from("The shutdown still waits for:\n");
-        match waits_for {
-            WaitsFor::Tasks => event_loop
-                .all_tasks()
-                .iter()
-                .for_each(|task| text += &format!("  {}\n", task.info())),
-            WaitsFor::Jobs => event_loop
-                .core()
-                .running_jobs()
-                .iter()
-                .for_each(|job| text += &format!("  {job}\n")),
-        }
-        write_to_stderr(&text);
-        self.interval *= 2;
-        self.due += self.interval;
-    }
-}
-
-/// Written as one piece; a closed stderr does not stop the shutdown.
-fn write_to_stderr(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -51,7 +51,7 @@ fn kind(wants: Wants) -> &'static str {
         Wants::Flag => "nothing, or a `bool`",
         Wants::Factory => "a path or a closure that makes the event loop",
         Wants::Duration => "a `Duration`, or text with a unit",
-        Wants::Count => "a number from 1",
+        Wants::Count | Wants::Workers => "a number from 1",
         Wants::Leftovers => "`\"error\"` or `\"cancel\"`",
         Wants::DetachedPanic => "a `DetachedPanic`",
         Wants::CratePath => "the path of the `asyncio` crate",
