@@ -7,6 +7,7 @@
 
 mod asyncgens;
 mod builder;
+mod companions;
 mod current;
 mod leftovers;
 mod metrics;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::asyncgens::CloseAsync;
 pub use self::builder::EventLoopBuilder;
+pub use self::companions::Companion;
 pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
 };
@@ -41,6 +43,7 @@ pub(crate) use self::time::Timeout;
 pub use self::time::TimerHandle;
 
 use self::asyncgens::AsyncGens;
+use self::companions::Companions;
 use self::metrics::Counters;
 use self::observe::CurrentCallback;
 use self::signal_handlers::SignalHandlers;
@@ -107,6 +110,8 @@ pub(crate) struct LoopCore {
     sources: Sources,
     /// Async generators that are under way.
     asyncgens: AsyncGens,
+    /// What runs beside the loop and ends with it.
+    companions: Companions,
     /// See `add_signal_handler`.
     signal_handlers: SignalHandlers,
     /// Storage for events, kept for reuse.
@@ -315,7 +320,8 @@ impl EventLoop {
         if self.debug() && !self.is_closed() {
             say(Level::Debug, format_args!("Close {self:?}"));
         }
-        self.core.close();
+        let core = &*self.core;
+        core.within_companions(|| core.close());
         Ok(())
     }
 }
@@ -384,6 +390,7 @@ impl LoopCore {
         if let Some(executor) = self.executor.borrow_mut().take() {
             executor.begin_shutdown();
         }
+        self.companions.clear();
         self.on_interrupt.borrow_mut().take();
         drop(self.watchdog.take());
         // A handler that holds the loop would keep it for ever. What is reported from now on goes to the program's log.
@@ -452,7 +459,7 @@ impl LoopCore {
 impl Drop for LoopCore {
     fn drop(&mut self) {
         self.tell_unclosed();
-        self.close();
+        self.within_companions(|| self.close());
     }
 }
 

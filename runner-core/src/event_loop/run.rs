@@ -108,9 +108,12 @@ impl EventLoop {
     ) -> Result<F::Output, RunError> {
         refuse_entered(&options.context)?;
         let running = Running::begin(self)?;
-        let output = raw::scoped(&self.core().scheduler, options, future, |main| {
-            prepare(main)?;
-            self.core().drive(main, give_up)
+        let core = &**self.core();
+        let output = core.within_companions(|| {
+            raw::scoped(&core.scheduler, options, future, |main| {
+                prepare(main)?;
+                core.drive(main, give_up)
+            })
         });
         drop(running);
         match output? {
@@ -129,12 +132,15 @@ impl EventLoop {
     /// As [`run_until_complete`](EventLoop::run_until_complete).
     pub fn run_forever(&self) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
-        loop {
-            self.core().turn(true, None).map_err(RunError::EventLoop)?;
-            if self.core().stopping.get() {
-                return Ok(());
+        let core = &**self.core();
+        core.within_companions(|| {
+            loop {
+                core.turn(true, None).map_err(RunError::EventLoop)?;
+                if core.stopping.get() {
+                    return Ok(());
+                }
             }
-        }
+        })
     }
 
     /// Runs turns as long as `condition` holds and `deadline` has not passed, whoever calls `stop` meanwhile.
@@ -144,13 +150,14 @@ impl EventLoop {
         mut condition: impl FnMut() -> bool,
     ) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
-        while condition() && deadline.is_none_or(|deadline| self.core().now() < deadline) {
-            self.core().stopping.set(false);
-            self.core()
-                .turn(true, deadline)
-                .map_err(RunError::EventLoop)?;
-        }
-        Ok(())
+        let core = &**self.core();
+        core.within_companions(|| {
+            while condition() && deadline.is_none_or(|deadline| core.now() < deadline) {
+                core.stopping.set(false);
+                core.turn(true, deadline).map_err(RunError::EventLoop)?;
+            }
+            Ok(())
+        })
     }
 
     /// Lets the loop return after the current turn. What this turn made ready stays for the next run.

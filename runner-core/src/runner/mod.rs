@@ -26,7 +26,9 @@ use std::time::Duration;
 pub use self::exit::exit;
 pub use self::hooks::at_exit;
 pub(crate) use self::outcome::Ended;
-pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
+pub use self::report::{
+    AbandonedChild, AbandonedCompanion, AbandonedJob, ShutdownReport, Survivor,
+};
 
 use self::closing::Closing;
 use self::dumps::Dumps;
@@ -144,6 +146,7 @@ pub struct Runner {
 struct Options {
     debug: Option<bool>,
     loop_factory: RefCell<Option<LoopFactory>>,
+    loop_setup: RefCell<Vec<LoopSetup>>,
     interrupt: bool,
     terminate: bool,
     hangup: bool,
@@ -179,6 +182,8 @@ impl Options {
 }
 
 type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
+
+type LoopSetup = Box<dyn FnMut(&EventLoop) -> io::Result<()>>;
 
 enum State {
     Created,
@@ -217,6 +222,7 @@ impl Runner {
             options: Options {
                 debug: None,
                 loop_factory: RefCell::new(None),
+                loop_setup: RefCell::default(),
                 interrupt: true,
                 terminate: false,
                 hangup: false,
@@ -363,6 +369,7 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
+        self.set_up(&event_loop)?;
         self.begin_observation(&event_loop);
         if is_current {
             set_event_loop(event_loop.clone());
@@ -375,6 +382,18 @@ impl Runner {
         };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
+    }
+
+    /// Calls what was set with `loop_setup`; the loop is closed again if that fails.
+    fn set_up(&self, event_loop: &EventLoop) -> Result<(), RunError> {
+        let mut setups = self.options.loop_setup.borrow_mut();
+        let mut setups = setups.iter_mut();
+        setups
+            .try_for_each(|set_up| set_up(event_loop))
+            .map_err(|error| {
+                let _ = event_loop.close();
+                RunError::EventLoop(error)
+            })
     }
 
     /// What cannot be looked at does not keep the program from running.
@@ -576,6 +595,30 @@ impl RunnerBuilder {
     ) -> RunnerBuilder {
         self.options.loop_factory =
             RefCell::new(Some(Box::new(move || factory().into_event_loop())));
+        self
+    }
+
+    /// Has `set_up` called with the loop when it was made, before anything runs on it. What is called more than once is added.
+    ///
+    /// An error is the runner's: it closes that loop, and its next use makes another one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let runner = asyncio::Runner::builder()
+    ///     .loop_setup(|event_loop| {
+    ///         event_loop.set_exception_handler(|_loop, context| eprintln!("{}", context.message()));
+    ///         Ok(())
+    ///     })
+    ///     .build();
+    /// runner.run(async {}).unwrap();
+    /// ```
+    pub fn loop_setup(
+        mut self,
+        set_up: impl FnMut(&EventLoop) -> io::Result<()> + 'static,
+    ) -> RunnerBuilder {
+        self.options.loop_setup.get_mut().push(Box::new(set_up));
         self
     }
 

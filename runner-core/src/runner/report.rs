@@ -2,11 +2,12 @@
 //!
 //! Plain data, filled by `shutdown.rs`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::time::Duration;
 
 use crate::debug::Activity;
+use crate::event_loop::Companion;
 use crate::exception::TaskInfo;
 use crate::pool::RunningJob;
 use crate::process::LeftChild;
@@ -32,6 +33,7 @@ pub struct ShutdownReport {
     pub(super) survivors: Vec<Survivor>,
     pub(super) errors: Vec<String>,
     pub(super) abandoned_jobs: Vec<AbandonedJob>,
+    pub(super) abandoned_companions: Vec<AbandonedCompanion>,
     pub(super) abandoned_children: Vec<AbandonedChild>,
 }
 
@@ -49,6 +51,13 @@ pub struct Survivor {
 pub struct AbandonedJob {
     location: &'static Location<'static>,
     running_for: Duration,
+}
+
+/// What ran beside the loop, such as another runtime, and had not ended when the time was over. Its threads go on.
+#[derive(Debug, Clone)]
+pub struct AbandonedCompanion {
+    name: String,
+    leftovers: String,
 }
 
 /// A child process that was killed, because its `kill_on_drop` says so, and had not ended when the time was over.
@@ -79,6 +88,11 @@ impl ShutdownReport {
         &self.abandoned_jobs
     }
 
+    /// Returns what ran beside the loop and outlived the deadline.
+    pub fn abandoned_companions(&self) -> &[AbandonedCompanion] {
+        &self.abandoned_companions
+    }
+
     /// Returns the child processes that were killed and outlived the deadline. They are still waited for, and leave no zombie
     /// as long as this process lives.
     pub fn abandoned_children(&self) -> &[AbandonedChild] {
@@ -90,6 +104,7 @@ impl ShutdownReport {
         self.survivors.is_empty()
             && self.errors.is_empty()
             && self.abandoned_jobs.is_empty()
+            && self.abandoned_companions.is_empty()
             && self.abandoned_children.is_empty()
     }
 
@@ -185,6 +200,34 @@ impl AbandonedJob {
     /// Returns for how long it had been running.
     pub fn running_for(&self) -> Duration {
         self.running_for
+    }
+}
+
+impl AbandonedCompanion {
+    pub(super) fn new(companion: &dyn Companion) -> AbandonedCompanion {
+        AbandonedCompanion {
+            name: companion.name().to_owned(),
+            leftovers: companion.leftovers(),
+        }
+    }
+
+    /// Returns what it calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns what of it still ran, in its own words; empty if it does not know.
+    pub fn leftovers(&self) -> &str {
+        &self.leftovers
+    }
+}
+
+impl fmt::Display for AbandonedCompanion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.leftovers() {
+            "" => f.write_str(&self.name),
+            leftovers => write!(f, "{} ({leftovers})", self.name),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The orderly end of a loop, phase by phase.
 //!
 //! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) exit hooks run,
-//! (3) async generators are closed, (4) the default executor is shut down, (5) children that are to end with the loop are
+//! (3) async generators are closed, (4) the default executor is shut down and what runs beside the loop is ended, (5) children that are to end with the loop are
 //! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
 //! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
 
@@ -10,17 +10,19 @@ use std::future::Future;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::closing::Closing;
 use super::hooks::{self, ExitHooks, Hook};
 use super::report::{
-    AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
+    AbandonedChild, AbandonedCompanion, AbandonedJob, ShutdownReport, Survivor,
+    abandoned_children_text,
 };
 use crate::cancel::timeout;
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{Companion, EventLoop};
 use crate::io;
 use crate::process::{self, LeftChild};
 use crate::task::cell::{RunsIn, TaskOptions};
@@ -68,6 +70,7 @@ pub(super) fn shut_down(
         Shutdown::end_tasks,
         Shutdown::close_asyncgens,
         Shutdown::stop_executor,
+        Shutdown::end_companions,
     ] {
         shutdown.attempt(phase);
         // What came only now is ended in the same way.
@@ -363,6 +366,38 @@ impl Shutdown<'_> {
 
     // ----- what lives outside of the loop -----
 
+    /// Ends what runs beside the loop, the latest first.
+    fn end_companions(&mut self) -> Result<(), RunError> {
+        for companion in self.event_loop.core().companions().into_iter().rev() {
+            self.end_companion(&companion)?;
+        }
+        Ok(())
+    }
+
+    /// It may run blocking jobs, and so it is waited for like the executor.
+    fn end_companion(&mut self, companion: &Rc<dyn Companion>) -> Result<(), RunError> {
+        let core = self.event_loop.core().clone();
+        let limit = self.event_loop.time().checked_add(self.executor_limit());
+        let options = TaskOptions {
+            background: true,
+            ..own_task("end_companion")
+        };
+        // No clock may jump past its end.
+        core.outside.set(core.outside.get() + 1);
+        let ending = Task::spawn(&core.scheduler, options, companion.end()).task_ref();
+        let waited = self
+            .take_one_turn()
+            .and_then(|()| self.wait_while(limit, WaitsFor::Companions, || !ending.is_finished()));
+        core.outside.set(core.outside.get() - 1);
+        if !ending.is_finished() {
+            core.scheduler.finish_now(&ending);
+            let abandoned = AbandonedCompanion::new(&**companion);
+            write_to_stderr(&format!("Did not end in time: {abandoned}\n"));
+            self.report.abandoned_companions.push(abandoned);
+        }
+        waited
+    }
+
     /// Kills the children that are to end with the loop, and waits for them.
     fn end_children(&mut self) -> Result<(), RunError> {
         let handle = self.event_loop.handle();
@@ -422,6 +457,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 enum WaitsFor {
     Tasks,
     Jobs,
+    Companions,
 }
 
 /// When a long shutdown speaks up next.
@@ -450,6 +486,11 @@ impl Notice {
                 .running_jobs()
                 .iter()
                 .for_each(|job| text += &format!("  {job}\n")),
+            WaitsFor::Companions => event_loop
+                .core()
+                .companions()
+                .iter()
+                .for_each(|it| text += &format!("  {}\n", AbandonedCompanion::new(&**it))),
         }
         write_to_stderr(&text);
         self.interval *= 2;
