@@ -1,7 +1,8 @@
-//! What runs beside a loop: found by its type, run within, ended last of all that is awaited, and told of if it does not end.
+//! What runs beside a loop: found by its type, entered by each run, ended last of all that is awaited, and told of if it does not end.
 
 mod support;
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, pending};
 use std::io;
@@ -43,10 +44,9 @@ impl Companion for Noting {
         })
     }
 
-    fn within(&self, run: &mut dyn FnMut()) {
+    fn enter(&self) -> Option<Box<dyn Any>> {
         self.trace.note("in");
-        run();
-        self.trace.note("out");
+        Some(Box::new(self.trace.on_drop("out")))
     }
 }
 
@@ -126,7 +126,7 @@ fn it_is_ended_after_tasks_hooks_and_jobs_and_dropped_with_the_loop() {
 }
 
 #[test]
-fn each_run_and_the_close_pass_through_it() {
+fn each_run_and_the_close_enter_it_and_leave_it() {
     let trace = Trace::new();
     let event_loop = EventLoop::new().unwrap();
     let noted = trace.clone();
@@ -145,19 +145,20 @@ fn each_run_and_the_close_pass_through_it() {
     };
     drop(event_loop.spawn(left));
     event_loop.close().unwrap();
-    assert_eq!(trace.take(), ["in", "task", "out", "dropped"]);
+    assert_eq!(trace.take(), ["in", "task", "dropped", "out"]);
     event_loop.close().unwrap();
     assert!(trace.take().is_empty());
 }
 
 #[test]
-fn a_panic_of_main_passes_through_it() {
+fn a_panic_of_main_leaves_it() {
     let trace = Trace::new();
     let runner = Runner::new();
     let run = || runner.run(async { panic!("on purpose") });
     start(&runner.event_loop().unwrap(), &trace);
     let payload = catch_unwind(AssertUnwindSafe(run)).map(drop).unwrap_err();
     assert_eq!(*payload.downcast::<&str>().unwrap(), "on purpose");
+    assert_eq!(trace.take(), ["in", "out"]);
     assert!(runner.close().unwrap().is_clean());
 }
 

@@ -1,6 +1,6 @@
 //! What runs beside the loop in threads of its own, and ends with it: another runtime, for libraries that need that one.
 //!
-//! The loop keeps its companions, finds them by their type and runs inside of them. When they are ended, and how long that may
+//! The loop keeps its companions, finds them by their type and enters them when it runs. When they are ended, and how long that may
 //! take, is the runner's affair.
 
 use std::any::Any;
@@ -56,11 +56,11 @@ pub trait Companion: 'static {
         String::new()
     }
 
-    /// Calls `run` once, inside of whatever the code on the loop's thread needs of it.
+    /// Enters what the code on the loop's thread needs of it, until what is returned is dropped. Nothing, unless it says so.
     ///
-    /// Each run of the loop passes through here, and so does its close.
-    fn within(&self, run: &mut dyn FnMut()) {
-        run();
+    /// It is called for each run of the loop, and for its close.
+    fn enter(&self) -> Option<Box<dyn Any>> {
+        None
     }
 }
 
@@ -125,22 +125,45 @@ impl LoopCore {
         kept.iter().map(|kept| kept.companion.clone()).collect()
     }
 
-    /// Runs the loop, or closes it, inside of what the companions have around it.
-    pub(super) fn within_companions<R>(&self, run: impl FnOnce() -> R) -> R {
-        let mut run = Some(run);
-        let mut output = None;
-        within(&self.companions(), &mut || {
-            if let Some(run) = run.take() {
-                output = Some(run());
-            }
-        });
-        output.expect("a companion calls what is run within it")
+    /// Returns `true` if anything runs beside the loop.
+    #[inline]
+    pub(crate) fn has_companions(&self) -> bool {
+        !self.companions.0.borrow().is_empty()
+    }
+
+    /// Enters what the companions have around the code that runs on the loop, until what is returned is dropped.
+    #[inline]
+    pub(crate) fn enter_companions(&self) -> EnteredCompanions {
+        EnteredCompanions(self.has_companions().then(|| self.enter_each()))
+    }
+
+    #[cold]
+    fn enter_each(&self) -> Box<Guards> {
+        let companions = self.companions();
+        let guards = companions.iter().filter_map(|companion| companion.enter());
+        Box::new(Guards(guards.collect()))
     }
 }
 
-fn within(companions: &[Rc<dyn Companion>], run: &mut dyn FnMut()) {
-    match companions {
-        [] => run(),
-        [outer, others @ ..] => outer.within(&mut || within(others, run)),
+/// What was entered, until it is dropped. Most loops have no companion: for them it is one word, and a test.
+pub(crate) struct EnteredCompanions(Option<Box<Guards>>);
+
+impl Drop for EnteredCompanions {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            drop(self.0.take());
+        }
+    }
+}
+
+/// One for each companion that was entered; the latest is left first.
+struct Guards(Vec<Box<dyn Any>>);
+
+impl Drop for Guards {
+    fn drop(&mut self) {
+        while let Some(guard) = self.0.pop() {
+            drop(guard);
+        }
     }
 }

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::asyncgens::CloseAsync;
 pub use self::builder::EventLoopBuilder;
 pub use self::companions::Companion;
+pub(crate) use self::companions::EnteredCompanions;
 pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
 };
@@ -320,8 +321,8 @@ impl EventLoop {
         if self.debug() && !self.is_closed() {
             say(Level::Debug, format_args!("Close {self:?}"));
         }
-        let core = &*self.core;
-        core.within_companions(|| core.close());
+        let _entered = self.core.enter_companions();
+        self.core.close();
         Ok(())
     }
 }
@@ -390,7 +391,9 @@ impl LoopCore {
         if let Some(executor) = self.executor.borrow_mut().take() {
             executor.begin_shutdown();
         }
-        self.companions.clear();
+        if self.has_companions() {
+            self.companions.clear();
+        }
         self.on_interrupt.borrow_mut().take();
         drop(self.watchdog.take());
         // A handler that holds the loop would keep it for ever. What is reported from now on goes to the program's log.
@@ -459,7 +462,10 @@ impl LoopCore {
 impl Drop for LoopCore {
     fn drop(&mut self) {
         self.tell_unclosed();
-        self.within_companions(|| self.close());
+        if !self.is_closed() {
+            let _entered = self.enter_companions();
+            self.close();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::panic::{self, Location};
 use std::time::Instant;
 
-use super::{EventLoop, LoopCore, current};
+use super::{EnteredCompanions, EventLoop, LoopCore, current};
 use crate::error::{JoinError, JoinErrorKind, RunError};
 use crate::large::is_large;
 use crate::task::cell::{RunsIn, TaskOptions};
@@ -15,6 +15,7 @@ pub(crate) struct Running<'a> {
     event_loop: &'a EventLoop,
     _scheduler: raw::EnteredScheduler,
     _current: current::Entered,
+    _companions: EnteredCompanions,
 }
 
 impl<'a> Running<'a> {
@@ -33,12 +34,15 @@ impl<'a> Running<'a> {
         if current::try_running_loop().is_some() {
             return Err(RunError::AnotherLoopRunning);
         }
+        // Somebody else's code, which may panic.
+        let companions = core.enter_companions();
         core.running.set(true);
         core.look_at_timers_first();
         Ok(Running {
             event_loop,
             _scheduler: core.scheduler.enter(),
             _current: current::enter(event_loop),
+            _companions: companions,
         })
     }
 }
@@ -108,12 +112,9 @@ impl EventLoop {
     ) -> Result<F::Output, RunError> {
         refuse_entered(&options.context)?;
         let running = Running::begin(self)?;
-        let core = &**self.core();
-        let output = core.within_companions(|| {
-            raw::scoped(&core.scheduler, options, future, |main| {
-                prepare(main)?;
-                core.drive(main, give_up)
-            })
+        let output = raw::scoped(&self.core().scheduler, options, future, |main| {
+            prepare(main)?;
+            self.core().drive(main, give_up)
         });
         drop(running);
         match output? {
@@ -132,15 +133,12 @@ impl EventLoop {
     /// As [`run_until_complete`](EventLoop::run_until_complete).
     pub fn run_forever(&self) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
-        let core = &**self.core();
-        core.within_companions(|| {
-            loop {
-                core.turn(true, None).map_err(RunError::EventLoop)?;
-                if core.stopping.get() {
-                    return Ok(());
-                }
+        loop {
+            self.core().turn(true, None).map_err(RunError::EventLoop)?;
+            if self.core().stopping.get() {
+                return Ok(());
             }
-        })
+        }
     }
 
     /// Runs turns as long as `condition` holds and `deadline` has not passed, whoever calls `stop` meanwhile.
@@ -150,14 +148,13 @@ impl EventLoop {
         mut condition: impl FnMut() -> bool,
     ) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
-        let core = &**self.core();
-        core.within_companions(|| {
-            while condition() && deadline.is_none_or(|deadline| core.now() < deadline) {
-                core.stopping.set(false);
-                core.turn(true, deadline).map_err(RunError::EventLoop)?;
-            }
-            Ok(())
-        })
+        while condition() && deadline.is_none_or(|deadline| self.core().now() < deadline) {
+            self.core().stopping.set(false);
+            self.core()
+                .turn(true, deadline)
+                .map_err(RunError::EventLoop)?;
+        }
+        Ok(())
     }
 
     /// Lets the loop return after the current turn. What this turn made ready stays for the next run.

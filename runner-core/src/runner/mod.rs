@@ -145,8 +145,8 @@ pub struct Runner {
 /// What the builder was told.
 struct Options {
     debug: Option<bool>,
-    loop_factory: RefCell<Option<LoopFactory>>,
-    loop_setup: RefCell<Vec<LoopSetup>>,
+    /// Made if anything is said of it.
+    making: RefCell<Option<Box<LoopMaking>>>,
     interrupt: bool,
     terminate: bool,
     hangup: bool,
@@ -179,6 +179,13 @@ impl Options {
         let wanted = asked.into_iter().filter(|(is_wanted, _)| *is_wanted);
         wanted.map(|(_, signal)| signal).collect()
     }
+}
+
+/// How the loop is made, where the builder was told.
+#[derive(Default)]
+struct LoopMaking {
+    factory: Option<LoopFactory>,
+    set_up: Vec<LoopSetup>,
 }
 
 type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
@@ -221,8 +228,7 @@ impl Runner {
         RunnerBuilder {
             options: Options {
                 debug: None,
-                loop_factory: RefCell::new(None),
-                loop_setup: RefCell::default(),
+                making: RefCell::new(None),
                 interrupt: true,
                 terminate: false,
                 hangup: false,
@@ -369,7 +375,6 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
-        self.set_up(&event_loop)?;
         self.begin_observation(&event_loop);
         if is_current {
             set_event_loop(event_loop.clone());
@@ -382,18 +387,6 @@ impl Runner {
         };
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
-    }
-
-    /// Calls what was set with `loop_setup`; the loop is closed again if that fails.
-    fn set_up(&self, event_loop: &EventLoop) -> Result<(), RunError> {
-        let mut setups = self.options.loop_setup.borrow_mut();
-        let mut setups = setups.iter_mut();
-        setups
-            .try_for_each(|set_up| set_up(event_loop))
-            .map_err(|error| {
-                let _ = event_loop.close();
-                RunError::EventLoop(error)
-            })
     }
 
     /// What cannot be looked at does not keep the program from running.
@@ -414,18 +407,10 @@ impl Runner {
 
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
     fn make_loop(&self) -> Result<(EventLoop, bool), RunError> {
-        let mut factory = self.options.loop_factory.borrow_mut();
-        let Some(factory) = &mut *factory else {
-            return Ok((EventLoop::new().map_err(RunError::EventLoop)?, true));
-        };
-        let event_loop = factory().map_err(RunError::EventLoop)?;
-        if event_loop.is_closed() {
-            return Err(RunError::LoopClosed);
+        match &mut *self.options.making.borrow_mut() {
+            Some(making) => making.make(),
+            None => Ok((EventLoop::new().map_err(RunError::EventLoop)?, true)),
         }
-        if event_loop.is_running() {
-            return Err(RunError::AlreadyRunning);
-        }
-        Ok((event_loop, false))
     }
 
     /// Ends the loop in an orderly way: cancels every task and waits for it, closes async generators, shuts the default
@@ -486,6 +471,29 @@ impl Runner {
             report,
             ending: outcome::latest(interruption, exit),
         }
+    }
+}
+
+impl LoopMaking {
+    fn make(&mut self) -> Result<(EventLoop, bool), RunError> {
+        let event_loop = match &mut self.factory {
+            Some(factory) => factory(),
+            None => EventLoop::new(),
+        };
+        let event_loop = event_loop.map_err(RunError::EventLoop)?;
+        if event_loop.is_closed() {
+            return Err(RunError::LoopClosed);
+        }
+        if event_loop.is_running() {
+            return Err(RunError::AlreadyRunning);
+        }
+        for set_up in &mut self.set_up {
+            if let Err(error) = set_up(&event_loop) {
+                let _ = event_loop.close();
+                return Err(RunError::EventLoop(error));
+            }
+        }
+        Ok((event_loop, self.factory.is_none()))
     }
 }
 
@@ -593,8 +601,7 @@ impl RunnerBuilder {
         mut self,
         mut factory: impl FnMut() -> L + 'static,
     ) -> RunnerBuilder {
-        self.options.loop_factory =
-            RefCell::new(Some(Box::new(move || factory().into_event_loop())));
+        self.making().factory = Some(Box::new(move || factory().into_event_loop()));
         self
     }
 
@@ -618,8 +625,12 @@ impl RunnerBuilder {
         mut self,
         set_up: impl FnMut(&EventLoop) -> io::Result<()> + 'static,
     ) -> RunnerBuilder {
-        self.options.loop_setup.get_mut().push(Box::new(set_up));
+        self.making().set_up.push(Box::new(set_up));
         self
+    }
+
+    fn making(&mut self) -> &mut LoopMaking {
+        self.options.making.get_mut().get_or_insert_default()
     }
 
     /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`. The other signals have

@@ -33,8 +33,15 @@ pub struct ShutdownReport {
     pub(super) survivors: Vec<Survivor>,
     pub(super) errors: Vec<String>,
     pub(super) abandoned_jobs: Vec<AbandonedJob>,
-    pub(super) abandoned_companions: Vec<AbandonedCompanion>,
-    pub(super) abandoned_children: Vec<AbandonedChild>,
+    /// Made if there is any; a report is moved about.
+    pub(super) outside: Option<Box<AbandonedOutside>>,
+}
+
+/// What lives outside of the loop, and did not end in time.
+#[derive(Debug, Default)]
+pub(super) struct AbandonedOutside {
+    pub(super) companions: Vec<AbandonedCompanion>,
+    pub(super) children: Vec<AbandonedChild>,
 }
 
 /// A task that was still running when the shutdown's time was over. Its future was dropped.
@@ -90,13 +97,13 @@ impl ShutdownReport {
 
     /// Returns what ran beside the loop and outlived the deadline.
     pub fn abandoned_companions(&self) -> &[AbandonedCompanion] {
-        &self.abandoned_companions
+        self.outside.as_ref().map_or(&[], |it| &it.companions)
     }
 
     /// Returns the child processes that were killed and outlived the deadline. They are still waited for, and leave no zombie
     /// as long as this process lives.
     pub fn abandoned_children(&self) -> &[AbandonedChild] {
-        &self.abandoned_children
+        self.outside.as_ref().map_or(&[], |it| &it.children)
     }
 
     /// Returns `true` if everything ended in time and nothing failed.
@@ -104,8 +111,8 @@ impl ShutdownReport {
         self.survivors.is_empty()
             && self.errors.is_empty()
             && self.abandoned_jobs.is_empty()
-            && self.abandoned_companions.is_empty()
-            && self.abandoned_children.is_empty()
+            && self.abandoned_companions().is_empty()
+            && self.abandoned_children().is_empty()
     }
 
     /// Names the survivors from that one on, for stderr.

@@ -52,6 +52,8 @@ pub(super) fn shut_down(
     timeout: Option<Duration>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
+    // What is cut off is dropped between two runs.
+    let _entered = event_loop.core().enter_companions();
     exceptions.begin_shutdown();
     let now = event_loop.time();
     let mut shutdown = Shutdown {
@@ -70,13 +72,11 @@ pub(super) fn shut_down(
         Shutdown::end_tasks,
         Shutdown::close_asyncgens,
         Shutdown::stop_executor,
-        Shutdown::end_companions,
     ] {
-        shutdown.attempt(phase);
-        // What came only now is ended in the same way.
-        shutdown.attempt(Shutdown::run_exit_hooks);
-        shutdown.attempt(Shutdown::end_tasks);
-        shutdown.note_survivors();
+        shutdown.go_through(phase);
+    }
+    if event_loop.core().has_companions() {
+        shutdown.go_through(Shutdown::end_companions);
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
@@ -116,7 +116,15 @@ struct Shutdown<'a> {
 }
 
 impl Shutdown<'_> {
-    /// Goes through one phase; what fails in it keeps no other from being gone through.
+    /// Goes through one phase that may let code of the program run. What comes only in it is ended in the same way.
+    fn go_through(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
+        self.attempt(phase);
+        self.attempt(Shutdown::run_exit_hooks);
+        self.attempt(Shutdown::end_tasks);
+        self.note_survivors();
+    }
+
+    /// Attempts one phase, or a part of it; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, phase: fn(&mut Self) -> Result<(), RunError>) {
         match panic::catch_unwind(AssertUnwindSafe(|| phase(self))) {
             Ok(Ok(())) => {}
@@ -393,7 +401,8 @@ impl Shutdown<'_> {
             core.scheduler.finish_now(&ending);
             let abandoned = AbandonedCompanion::new(&**companion);
             write_to_stderr(&format!("Did not end in time: {abandoned}\n"));
-            self.report.abandoned_companions.push(abandoned);
+            let outside = self.report.outside.get_or_insert_default();
+            outside.companions.push(abandoned);
         }
         waited
     }
@@ -410,9 +419,10 @@ impl Shutdown<'_> {
         let waited = self.run_task(own_task("end_children"), process::end_killed(handle));
         core.outside.set(core.outside.get() - 1);
         let left = LeftChild::all(&handle).into_iter().map(AbandonedChild::new);
-        self.report.abandoned_children = left.collect();
-        if !self.report.abandoned_children.is_empty() {
-            write_to_stderr(&abandoned_children_text(&self.report.abandoned_children));
+        let left: Vec<AbandonedChild> = left.collect();
+        if !left.is_empty() {
+            write_to_stderr(&abandoned_children_text(&left));
+            self.report.outside.get_or_insert_default().children = left;
         }
         waited.map(drop)
     }

@@ -2,13 +2,15 @@
 //!
 //! tokio's runtime never leaves that thread, so it is dropped there, where nothing asynchronous runs: anywhere else that panics.
 
+use std::any::Any;
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use ::tokio::runtime::{Builder, Handle, Runtime};
@@ -79,6 +81,22 @@ fn drive(runtime: Runtime, stopped: Receiver<()>, ended: Sender<()>) {
     let _ = ended.send(());
 }
 
+/// Enters tokio's context until what is returned is dropped.
+///
+/// tokio's guard borrows the handle, so both live on in a future that is polled once and never goes on.
+fn entered(handle: &Handle) -> Box<dyn Any> {
+    let handle = handle.clone();
+    let mut inside = Box::pin(async move {
+        let _entered = handle.enter();
+        pending::<()>().await;
+    });
+    let polled = inside
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    debug_assert_eq!(polled, Poll::Pending);
+    Box::new(inside)
+}
+
 impl Companion for Tokio {
     fn name(&self) -> &str {
         "tokio"
@@ -100,8 +118,7 @@ impl Companion for Tokio {
         format!("tasks: {tasks}, blocking jobs: {jobs}")
     }
 
-    fn within(&self, run: &mut dyn FnMut()) {
-        let _entered = self.is_everywhere.get().then(|| self.handle.enter());
-        run();
+    fn enter(&self) -> Option<Box<dyn Any>> {
+        self.is_everywhere.get().then(|| entered(&self.handle))
     }
 }

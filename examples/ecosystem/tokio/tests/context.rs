@@ -268,8 +268,16 @@ fn tasks_of_tokio_that_are_left_are_dropped_before_the_close_is_over() {
 #[test]
 fn tokio_goes_on_from_run_to_run_and_ends_with_the_runner() {
     let runner = runner();
-    let sleeping = runner.run(tokio_compat(async { tokio::spawn(tokio_sleep(SHORT)) }));
-    runner.run(sleeping.unwrap()).unwrap().unwrap();
+    let (slept, has_slept) = mpsc::channel();
+    runner
+        .run(tokio_compat(async {
+            drop(tokio::spawn(async move {
+                tokio_sleep(Duration::from_millis(10)).await;
+                slept.send(()).unwrap();
+            }));
+        }))
+        .unwrap();
+    has_slept.recv_timeout(PATIENCE).unwrap();
     let thread = runner.run(tokio_compat(async {
         tokio::spawn(async { own_thread() }).await
     }));
