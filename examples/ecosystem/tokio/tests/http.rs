@@ -117,6 +117,21 @@ async fn many_tasks_fetch_at_once() {
 }
 
 #[asyncio::test(timeout = "20s")]
+async fn a_handler_may_ask_another_server_as_a_future_in_a_context_can_be_sent() {
+    let inner = Server::start().await;
+    let url = inner.url("/");
+    let router = Router::new().route(
+        "/",
+        get(async || tokio_compat(text(url)).await.unwrap().to_uppercase()),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(asyncio::spawn(async { serve(listener, router).await }));
+    let page = tokio_compat(text(format!("http://{address}/"))).await;
+    assert_eq!(page.unwrap(), "HELLO");
+}
+
+#[asyncio::test(timeout = "20s")]
 async fn a_cancelled_request_lets_go_of_its_connection() {
     let server = Server::start().await;
     let fetch = asyncio::spawn(tokio_compat(text(server.url("/slow"))));
