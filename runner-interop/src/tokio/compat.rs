@@ -19,8 +19,11 @@ use super::runtime::Tokio;
 /// and sockets, and the tasks that `tokio::spawn` starts, run on one thread `asyncio-tokio` beside the loop's, which begins with
 /// the first poll of such a future. Where a tokio context is there already, that one is used.
 ///
+/// What wakes this loop from there wakes a thread: some microseconds more than in tokio itself, or tens where a core sleeps.
+///
 /// A task that is started with `asyncio::spawn` is a future of its own, and needs a `tokio_compat` of its own. In a program that
-/// uses such libraries everywhere, `#[asyncio::main(tokio)]` gives all that runs on the loop the context.
+/// uses such libraries everywhere, `#[asyncio::main(tokio)]` gives all that runs on the loop the context. Jobs of `to_thread` have
+/// none; they may take a `tokio::runtime::Handle` with them.
 ///
 /// # The end
 ///

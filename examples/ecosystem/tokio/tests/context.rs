@@ -232,6 +232,30 @@ async fn what_a_future_holds_is_dropped_inside_of_the_context_when_it_is_done_or
     assert!(dropped.try_recv().unwrap());
 }
 
+#[test]
+fn with_the_option_what_is_cut_off_is_dropped_inside_of_the_context() {
+    let hold = |guard: Guard| async move {
+        let _guard = guard;
+        asyncio::sleep(FOREVER).await;
+    };
+    let (main, main_dropped) = Guard::new();
+    let (hook, hook_dropped) = Guard::new();
+    let runner = Runner::builder()
+        .loop_setup(asyncio::tokio_context)
+        .shutdown_timeout(SHORT)
+        .build();
+    let stopped = runner.run(async {
+        asyncio::at_exit(hold(hook));
+        asyncio::running_loop().stop();
+        hold(main).await;
+    });
+    assert!(matches!(stopped, Err(asyncio::RunError::Stopped)));
+    assert!(main_dropped.try_recv().unwrap());
+    runner.close().unwrap();
+    assert!(hook_dropped.try_recv().unwrap());
+    assert!(!has_context());
+}
+
 // ----- how it ends -----
 
 #[test]
