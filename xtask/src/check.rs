@@ -56,7 +56,7 @@ const STEPS: &[Step] = &[
     ),
     Step::cargo(
         "fmt, ecosystem",
-        &["fmt", "--manifest-path", ECOSYSTEM, "--check"],
+        &["fmt", "--manifest-path", ECOSYSTEM, "--all", "--check"],
     ),
     Step::cargo("tidy", &[]),
     Step::cargo(
@@ -93,6 +93,7 @@ const STEPS: &[Step] = &[
             "clippy",
             "--manifest-path",
             ECOSYSTEM,
+            "--workspace",
             "--all-targets",
             "--",
             "-D",
@@ -144,7 +145,10 @@ const STEPS: &[Step] = &[
         "tests, other libraries",
         &["test", "-p", "runner-interop", "--all-features"],
     ),
-    Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
+    Step::cargo(
+        "tests, ecosystem",
+        &["test", "--manifest-path", ECOSYSTEM, "--workspace"],
+    ),
     Step::cargo("tests, debug", &["test", "--workspace"]),
 ];
 

@@ -105,6 +105,7 @@ impl EventLoopBuilder {
             timer_due: Cell::new(false),
             sources: Default::default(),
             asyncgens: Default::default(),
+            companions: Default::default(),
             signal_handlers: Default::default(),
             events: RefCell::default(),
             since_look: Cell::new(0),

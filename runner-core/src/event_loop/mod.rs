@@ -7,6 +7,7 @@
 
 mod asyncgens;
 mod builder;
+mod companions;
 mod current;
 mod leftovers;
 mod metrics;
@@ -32,6 +33,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::asyncgens::CloseAsync;
 pub use self::builder::EventLoopBuilder;
+pub use self::companions::Companion;
+pub(crate) use self::companions::EnteredCompanions;
 pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
 };
@@ -44,6 +47,7 @@ pub(crate) use self::time::Timeout;
 pub use self::time::TimerHandle;
 
 use self::asyncgens::AsyncGens;
+use self::companions::Companions;
 use self::metrics::Counters;
 use self::observe::CurrentCallback;
 use self::recording::{Recording, RunTimes};
@@ -111,6 +115,8 @@ pub(crate) struct LoopCore {
     sources: Sources,
     /// Async generators that are under way.
     asyncgens: AsyncGens,
+    /// What runs beside the loop and ends with it.
+    companions: Companions,
     /// See `add_signal_handler`.
     signal_handlers: SignalHandlers,
     /// Storage for events, kept for reuse.
@@ -330,6 +336,7 @@ impl EventLoop {
         if self.debug() && !self.is_closed() {
             say(Level::Debug, format_args!("Close {self:?}"));
         }
+        let _entered = self.core.enter_companions();
         self.core.close();
         Ok(())
     }
@@ -400,6 +407,9 @@ impl LoopCore {
         if let Some(executor) = self.executor.borrow_mut().take() {
             executor.begin_shutdown();
         }
+        if self.has_companions() {
+            self.companions.clear();
+        }
         self.on_interrupt.borrow_mut().take();
         drop(self.watchdog.take());
         // A handler that holds the loop would keep it for ever. What is reported from now on goes to the program's log.
@@ -468,7 +478,10 @@ impl LoopCore {
 impl Drop for LoopCore {
     fn drop(&mut self) {
         self.tell_unclosed();
-        self.close();
+        if !self.is_closed() {
+            let _entered = self.enter_companions();
+            self.close();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::{Settings, WorkerFactory};
+use super::loop_maker::LoopMaker;
 use super::{Runner, State};
 use crate::event_loop::EventLoop;
 use crate::signals::{SIGHUP, SIGINT, SIGTERM};
@@ -43,7 +44,7 @@ impl RunnerBuilder {
         RunnerBuilder {
             options: Options {
                 debug: None,
-                loop_factory: RefCell::new(None),
+                loop_maker: RefCell::new(None),
                 interrupt: true,
                 terminate: false,
                 hangup: false,
@@ -71,9 +72,36 @@ impl RunnerBuilder {
         mut self,
         mut factory: impl FnMut() -> L + 'static,
     ) -> RunnerBuilder {
-        self.options.loop_factory =
-            RefCell::new(Some(Box::new(move || factory().into_event_loop())));
+        self.loop_maker().factory = Some(Box::new(move || factory().into_event_loop()));
         self
+    }
+
+    /// Has `set_up` called with the loop when it was made, before anything runs on it. What is called more than once is added.
+    ///
+    /// An error is the runner's: it closes that loop, and its next use makes another one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// let runner = asyncio::Runner::builder()
+    ///     .loop_setup(|event_loop| {
+    ///         event_loop.set_exception_handler(|_loop, context| eprintln!("{}", context.message()));
+    ///         Ok(())
+    ///     })
+    ///     .build();
+    /// runner.run(async {}).unwrap();
+    /// ```
+    pub fn loop_setup(
+        mut self,
+        set_up: impl FnMut(&EventLoop) -> io::Result<()> + 'static,
+    ) -> RunnerBuilder {
+        self.loop_maker().set_up.push(Box::new(set_up));
+        self
+    }
+
+    fn loop_maker(&mut self) -> &mut LoopMaker {
+        self.options.loop_maker.get_mut().get_or_insert_default()
     }
 
     /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`. The other signals have
@@ -209,7 +237,8 @@ impl RunnerBuilder {
     /// more, is named in it and left. Ctrl-C and the other signals are the first loop's, which tells the others;
     /// [`exit()`](crate::exit()) may be called on any of them. Debug mode, [`detached_panic`](RunnerBuilder::detached_panic),
     /// [`blocked_loop_after`](RunnerBuilder::blocked_loop_after) and [`dump_on_signal`](RunnerBuilder::dump_on_signal) count
-    /// for every loop; the [`loop_factory`](RunnerBuilder::loop_factory) makes the first one only, see
+    /// for every loop; the [`loop_factory`](RunnerBuilder::loop_factory) and
+    /// [`loop_setup`](RunnerBuilder::loop_setup) are about the first one only, see
     /// [`worker_loop_factory`](RunnerBuilder::worker_loop_factory). What a loop is told about itself stays with it: an exception
     /// handler is set on each. A [`trace`](RunnerBuilder::trace) draws the first
     /// loop only. [`EventLoop::stop`] does nothing to a sibling.
@@ -359,7 +388,8 @@ impl IntoEventLoop for io::Result<EventLoop> {
 /// What the builder was told.
 pub(super) struct Options {
     pub(super) debug: Option<bool>,
-    pub(super) loop_factory: RefCell<Option<LoopFactory>>,
+    /// Boxed, as hardly any program says anything of it.
+    pub(super) loop_maker: RefCell<Option<Box<LoopMaker>>>,
     interrupt: bool,
     terminate: bool,
     hangup: bool,
@@ -388,8 +418,6 @@ impl Default for Workers {
         }
     }
 }
-
-type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
 
 impl Options {
     /// The signals that are presses of the ladder.

@@ -44,6 +44,7 @@ pub(super) enum Order {
     NoteSurvivors,
     CloseAsyncgens,
     StopExecutor,
+    EndCompanions,
     EndChildren,
     /// Close the loop and report. The last one.
     Close,

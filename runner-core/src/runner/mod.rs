@@ -13,6 +13,7 @@ mod hooks;
 mod inspection;
 pub(crate) mod interrupt;
 mod ladder;
+mod loop_maker;
 mod observers;
 mod outcome;
 mod program;
@@ -31,7 +32,9 @@ pub use self::builder::{DetachedPanic, IntoEventLoop, RunnerBuilder};
 pub use self::exit::exit;
 pub use self::hooks::at_exit;
 pub(crate) use self::outcome::Ended;
-pub use self::report::{AbandonedChild, AbandonedJob, AbandonedWorker, ShutdownReport, Survivor};
+pub use self::report::{
+    AbandonedChild, AbandonedCompanion, AbandonedJob, AbandonedWorker, ShutdownReport, Survivor,
+};
 pub use self::workers::{Worker, WorkerTask, spawn_on, worker, workers};
 
 use self::builder::Options;
@@ -368,18 +371,10 @@ impl Runner {
 
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
     fn make_loop(&self) -> Result<(EventLoop, bool), RunError> {
-        let mut factory = self.options.loop_factory.borrow_mut();
-        let Some(factory) = &mut *factory else {
-            return Ok((EventLoop::new().map_err(RunError::EventLoop)?, true));
-        };
-        let event_loop = factory().map_err(RunError::EventLoop)?;
-        if event_loop.is_closed() {
-            return Err(RunError::LoopClosed);
+        match &mut *self.options.loop_maker.borrow_mut() {
+            Some(maker) => maker.make(),
+            None => Ok((EventLoop::new().map_err(RunError::EventLoop)?, true)),
         }
-        if event_loop.is_running() {
-            return Err(RunError::AlreadyRunning);
-        }
-        Ok((event_loop, false))
     }
 
     /// Ends the loop in an orderly way: cancels every task and waits for it, closes async generators, shuts the default

@@ -2,12 +2,13 @@
 //!
 //! Plain data, filled by `shutdown.rs`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::time::Duration;
 
 use super::workers::Worker;
 use crate::debug::Activity;
+use crate::event_loop::Companion;
 use crate::exception::TaskInfo;
 use crate::pool::RunningJob;
 use crate::process::LeftChild;
@@ -40,6 +41,7 @@ pub struct ShutdownReport {
 #[derive(Debug, Default)]
 pub(super) struct Abandoned {
     pub(super) jobs: Vec<AbandonedJob>,
+    pub(super) companions: Vec<AbandonedCompanion>,
     pub(super) children: Vec<AbandonedChild>,
     pub(super) workers: Vec<AbandonedWorker>,
 }
@@ -59,6 +61,13 @@ pub struct Survivor {
 pub struct AbandonedJob {
     location: &'static Location<'static>,
     running_for: Duration,
+}
+
+/// What ran beside the loop, such as another runtime, and had not ended when the time was over. Its threads go on.
+#[derive(Debug, Clone)]
+pub struct AbandonedCompanion {
+    name: String,
+    leftovers: String,
 }
 
 /// A child process that was killed, because its `kill_on_drop` says so, and had not ended when the time was over.
@@ -97,6 +106,11 @@ impl ShutdownReport {
         self.abandoned.as_ref().map_or(&[], |left| &left.jobs)
     }
 
+    /// Returns what ran beside the loop and outlived the deadline.
+    pub fn abandoned_companions(&self) -> &[AbandonedCompanion] {
+        self.abandoned.as_ref().map_or(&[], |left| &left.companions)
+    }
+
     /// Returns the child processes that were killed and outlived the deadline. They are still waited for, and leave no zombie
     /// as long as this process lives.
     pub fn abandoned_children(&self) -> &[AbandonedChild] {
@@ -116,6 +130,7 @@ impl ShutdownReport {
         if let Some(other) = other.abandoned {
             let own = self.abandoned();
             own.jobs.extend(other.jobs);
+            own.companions.extend(other.companions);
             own.children.extend(other.children);
             own.workers.extend(other.workers);
         }
@@ -263,6 +278,34 @@ impl AbandonedWorker {
     /// Returns which worker it is.
     pub fn worker(&self) -> Worker {
         self.worker
+    }
+}
+
+impl AbandonedCompanion {
+    pub(super) fn new(companion: &dyn Companion) -> AbandonedCompanion {
+        AbandonedCompanion {
+            name: companion.name().to_owned(),
+            leftovers: companion.leftovers(),
+        }
+    }
+
+    /// Returns what it calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns what of it still ran, in its own words; empty if it does not know.
+    pub fn leftovers(&self) -> &str {
+        &self.leftovers
+    }
+}
+
+impl fmt::Display for AbandonedCompanion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.leftovers() {
+            "" => f.write_str(&self.name),
+            leftovers => write!(f, "{} ({leftovers})", self.name),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The orderly end of a loop, phase by phase.
 //!
 //! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) exit hooks run,
-//! (3) async generators are closed, (4) the default executor is shut down, (5) children that are to end with the loop are
-//! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
-//! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
+//! (3) async generators are closed, (4) the default executor is shut down, then what runs beside the loop, (5) children that are
+//! to end with the loop are killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed.
+//! One deadline bounds all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which
+//! sees to that.
 //!
 //! With several workers the first loop leads (`leading.rs`), and the others obey (`obeying.rs`): all go through a phase side by
 //! side, and the next one begins when all are done, so that whoever cleans up can still reach the other loops. A loop without
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -27,13 +29,13 @@ use super::closing::Closing;
 use super::crew::{Crew, Desk, Order};
 use super::hooks::{self, ExitHooks, Hook};
 use super::report::{
-    AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
-    abandoned_workers_text,
+    AbandonedChild, AbandonedCompanion, AbandonedJob, ShutdownReport, Survivor,
+    abandoned_children_text, abandoned_workers_text,
 };
 use super::workers::Worker;
 use crate::cancel::timeout;
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{Companion, EventLoop};
 use crate::io;
 use crate::process::{self, LeftChild};
 use crate::task::cell::{RunsIn, TaskOptions};
@@ -61,6 +63,8 @@ pub(super) fn shut_down(
     crew: Option<Box<Crew>>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
+    // What is cut off is dropped between two runs.
+    let _entered = event_loop.core().enter_companions();
     exceptions.begin_shutdown();
     let mut shutdown = Shutdown::new(event_loop, hooks, Hurry::OfClosing(closing), timeout);
     shutdown.crew = crew.as_deref();
@@ -70,12 +74,10 @@ pub(super) fn shut_down(
         (Order::CloseAsyncgens, &CLOSE_GENERATORS),
         (Order::StopExecutor, &STOP_EXECUTOR),
     ] {
-        shutdown.attempt_on_all(order, phase);
-        // What came only now is ended in the same way.
-        shutdown.attempt(&RUN_EXIT_HOOKS);
-        shutdown.attempt_on_all(Order::EndTasks, &END_TASKS);
-        shutdown.order(Order::NoteSurvivors);
-        shutdown.note_survivors();
+        shutdown.go_through(order, phase);
+    }
+    if shutdown.crew.is_some() || event_loop.core().has_companions() {
+        shutdown.go_through(Order::EndCompanions, &END_COMPANIONS);
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
@@ -128,6 +130,10 @@ static STOP_EXECUTOR: Phase = Phase {
 static RUN_EXIT_HOOKS: Phase = Phase {
     name: "run exit hooks",
     go_through: |it| it.run_exit_hooks(),
+};
+static END_COMPANIONS: Phase = Phase {
+    name: "end companions",
+    go_through: |it| it.end_companions(),
 };
 static END_CHILDREN: Phase = Phase {
     name: "end children",
@@ -203,7 +209,16 @@ impl<'a> Shutdown<'a> {
 }
 
 impl Shutdown<'_> {
-    /// Goes through one phase; what fails in it keeps no other from being gone through.
+    /// Goes through one phase that may let code of the program run. What comes only in it is ended in the same way.
+    fn go_through(&mut self, order: Order, phase: &'static Phase) {
+        self.attempt_on_all(order, phase);
+        self.attempt(&RUN_EXIT_HOOKS);
+        self.attempt_on_all(Order::EndTasks, &END_TASKS);
+        self.order(Order::NoteSurvivors);
+        self.note_survivors();
+    }
+
+    /// Attempts one phase, or a part of it; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, phase: &'static Phase) {
         if self.is_recorded {
             self.event_loop.core().record_phase(phase.name);
@@ -465,6 +480,38 @@ impl Shutdown<'_> {
     }
 
     // ----- what lives outside of the loop -----
+
+    /// Ends what runs beside the loop, the latest first.
+    fn end_companions(&mut self) -> Result<(), RunError> {
+        for companion in self.event_loop.core().companions().into_iter().rev() {
+            self.end_companion(&companion)?;
+        }
+        Ok(())
+    }
+
+    /// It may run blocking jobs, and so it is waited for like the executor.
+    fn end_companion(&mut self, companion: &Rc<dyn Companion>) -> Result<(), RunError> {
+        let core = self.event_loop.core().clone();
+        let limit = self.event_loop.time().checked_add(self.executor_limit());
+        let options = TaskOptions {
+            background: true,
+            ..own_task("end_companion")
+        };
+        // No clock may jump past its end.
+        core.outside.set(core.outside.get() + 1);
+        let ending = Task::spawn(&core.scheduler, options, companion.end()).task_ref();
+        let waited = self
+            .take_one_turn()
+            .and_then(|()| self.wait_while(limit, WaitsFor::Companions, || !ending.is_finished()));
+        core.outside.set(core.outside.get() - 1);
+        if !ending.is_finished() {
+            core.scheduler.finish_now(&ending);
+            let abandoned = AbandonedCompanion::new(&**companion);
+            write_to_stderr(&format!("Did not end in time: {abandoned}\n"));
+            self.report.abandoned().companions.push(abandoned);
+        }
+        waited
+    }
 
     /// Kills the children that are to end with the loop, and waits for them.
     fn end_children(&mut self) -> Result<(), RunError> {

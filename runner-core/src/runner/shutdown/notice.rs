@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use super::super::crew::Crew;
-use super::super::report::on_worker;
+use super::super::report::{AbandonedCompanion, on_worker};
 use super::super::workers::Worker;
 use crate::event_loop::EventLoop;
 
@@ -16,6 +16,7 @@ const FIRST_NOTICE: Duration = Duration::from_secs(10);
 pub(super) enum WaitsFor {
     Tasks,
     Jobs,
+    Companions,
     Workers,
 }
 
@@ -51,6 +52,11 @@ impl Notice {
                 .running_jobs()
                 .iter()
                 .for_each(|job| text += &format!("  {job}\n")),
+            WaitsFor::Companions => event_loop
+                .core()
+                .companions()
+                .iter()
+                .for_each(|it| text += &format!("  {}\n", AbandonedCompanion::new(&**it))),
             WaitsFor::Workers => crew
                 .into_iter()
                 .flat_map(Crew::unfinished)

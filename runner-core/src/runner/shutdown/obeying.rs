@@ -6,7 +6,10 @@ use super::super::crew::{Desk, Order};
 use super::super::hooks::ExitHooks;
 use super::super::report::ShutdownReport;
 use super::super::workers::Worker;
-use super::{CLOSE_GENERATORS, END_CHILDREN, END_TASKS, Hurry, Phase, STOP_EXECUTOR, Shutdown};
+use super::{
+    CLOSE_GENERATORS, END_CHILDREN, END_COMPANIONS, END_TASKS, Hurry, Phase, STOP_EXECUTOR,
+    Shutdown,
+};
 use crate::event_loop::EventLoop;
 
 static END_TASKS_OF_ROUND: Phase = Phase {
@@ -22,6 +25,7 @@ pub(in super::super) fn obey(
     timeout: Option<Duration>,
 ) -> ShutdownReport {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
+    let _entered = event_loop.core().enter_companions();
     exceptions.begin_shutdown();
     exceptions.set_panic_keeper(None);
     let hooks = ExitHooks::default();
@@ -57,6 +61,7 @@ impl Shutdown<'_> {
                 Some(Order::NoteSurvivors) => self.note_survivors(),
                 Some(Order::CloseAsyncgens) => self.attempt(&CLOSE_GENERATORS),
                 Some(Order::StopExecutor) => self.attempt(&STOP_EXECUTOR),
+                Some(Order::EndCompanions) => self.attempt(&END_COMPANIONS),
                 Some(Order::EndChildren) => self.attempt(&END_CHILDREN),
                 Some(Order::Close) => return,
                 None => {
