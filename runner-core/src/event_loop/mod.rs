@@ -8,6 +8,7 @@
 mod asyncgens;
 mod builder;
 mod current;
+mod drawing;
 mod leftovers;
 mod metrics;
 mod observe;
@@ -134,7 +135,7 @@ pub(crate) struct LoopCore {
     /// Who looks at that.
     watchdog: RefCell<Option<Watchdog>>,
     current_callback: CurrentCallback,
-    /// Where the time line is drawn.
+    /// Who is told what is seen here, while there is somebody.
     recording: RefCell<Option<Rc<Recording>>>,
     /// How long tasks have run.
     run_times: RunTimes,

@@ -54,7 +54,7 @@ pub(super) fn shut_down(
     let now = event_loop.time();
     let mut shutdown = Shutdown {
         event_loop,
-        is_recorded: event_loop.core().is_recorded(),
+        is_drawn: event_loop.core().is_drawn(),
         hooks,
         closing,
         deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -129,7 +129,7 @@ static FLUSH_OUTPUT: Phase = Phase {
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
     /// Its phases are drawn on a time line.
-    is_recorded: bool,
+    is_drawn: bool,
     hooks: &'a ExitHooks,
     closing: &'a Closing,
     deadline: Option<Instant>,
@@ -146,7 +146,7 @@ struct Shutdown<'a> {
 impl Shutdown<'_> {
     /// Goes through one phase; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, phase: &'static Phase) {
-        if self.is_recorded {
+        if self.is_drawn {
             self.event_loop.core().record_phase(phase.name);
         }
         match panic::catch_unwind(AssertUnwindSafe(|| (phase.go_through)(self))) {

@@ -31,8 +31,10 @@ impl Interest {
     pub(crate) const WATCHED: Interest = Interest::WATCHDOG
         .and(Interest::DUMPS)
         .and(Interest::INSPECTION);
+    /// Whoever is told what each poll has done.
+    pub(crate) const TOLD: Interest = Interest::TIMELINE;
     /// Whoever keeps something of each poll.
-    pub(crate) const RECORDED: Interest = Interest::TIMELINE.and(Interest::TIMES);
+    pub(crate) const RECORDED: Interest = Interest::TOLD.and(Interest::TIMES);
     /// Whoever must be told of the begin and the end of each poll.
     pub(crate) const POLLS: Interest = Interest::DEBUG
         .and(Interest::WATCHED)
