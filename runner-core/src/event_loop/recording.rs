@@ -118,11 +118,16 @@ impl Recording {
             }
         });
         for task in found {
-            if task.cell().is_started() {
-                self.tell(|observer| observer.task_is_woken(&task, by));
-            } else {
-                self.begin_life(&task, by);
-            }
+            self.tell_woken(&task, by);
+        }
+    }
+
+    /// The task is new in the queue.
+    fn tell_woken(&self, task: &TaskRef, by: &str) {
+        if task.cell().is_started() {
+            self.tell(|observer| observer.task_is_woken(task, by));
+        } else {
+            self.begin_life(task, by);
         }
     }
 
@@ -130,7 +135,12 @@ impl Recording {
         // What is in the queue and was not after the last step came from the loop itself; the entry was its first.
         // In a shuffled queue it cannot be told apart, and is left out.
         if core.shuffle.get() == 0 {
-            self.looked_at.set(self.looked_at.get().saturating_sub(1));
+            let known = self.looked_at.get();
+            self.looked_at.set(known.saturating_sub(1));
+            match step {
+                Step::Task(task) if known == 0 => self.tell_woken(task, OUTSIDE),
+                _ => {}
+            }
             self.look_at_queue(core, OUTSIDE);
         } else {
             self.looked_at.set(core.scheduler.ready_len());
