@@ -94,6 +94,7 @@ const STEPS: &[Step] = &[
             "--manifest-path",
             ECOSYSTEM,
             "--all-targets",
+            "--all-features",
             "--",
             "-D",
             "warnings",
@@ -145,6 +146,20 @@ const STEPS: &[Step] = &[
         &["test", "-p", "runner-interop", "--all-features"],
     ),
     Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
+    Step::cargo(
+        "tests, tokio-console",
+        &[
+            "test",
+            "--manifest-path",
+            ECOSYSTEM,
+            "--features",
+            "console",
+            "--config",
+            "examples/ecosystem/console.toml",
+            "--test",
+            "console",
+        ],
+    ),
     Step::cargo("tests, debug", &["test", "--workspace"]),
 ];
 

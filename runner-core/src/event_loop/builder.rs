@@ -132,6 +132,8 @@ impl EventLoopBuilder {
             core: Rc::new(core),
         };
         event_loop.set_debug(self.debug.unwrap_or_else(debug_from_environment));
+        #[cfg(feature = "console")]
+        event_loop.offer_to_console();
         Ok(event_loop)
     }
 }

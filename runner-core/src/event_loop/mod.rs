@@ -7,6 +7,8 @@
 
 mod asyncgens;
 mod builder;
+#[cfg(feature = "console")]
+mod console;
 mod current;
 mod drawing;
 mod leftovers;
@@ -387,6 +389,8 @@ impl LoopCore {
         self.tell_left_sources();
         self.sources.close();
         self.end_recording();
+        #[cfg(feature = "console")]
+        self.leave_console();
         drop(self.signal_handlers.take());
         self.executor_shutdown.set(true);
         if let Some(executor) = self.executor.borrow_mut().take() {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::observe::LateTimers;
 use super::{EventLoop, LoopCore};
+#[cfg(feature = "console")]
+use crate::console::TimerSpan;
 use crate::handle::Handle;
 use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
@@ -20,6 +22,16 @@ use crate::timers::{NEVER, TimerKey};
 pub(super) enum TimerEntry {
     Callback(Handle),
     Wake(Waker),
+    /// One of these, while tokio-console looks on.
+    #[cfg(feature = "console")]
+    Shown(Box<ShownTimer>),
+}
+
+/// A timer that tokio-console shows, until this is dropped.
+#[cfg(feature = "console")]
+pub(super) struct ShownTimer {
+    pub(super) entry: TimerEntry,
+    pub(super) span: Rc<TimerSpan>,
 }
 
 /// A callback scheduled with `call_later` or `call_at`; dropping the handle changes nothing.
@@ -183,6 +195,8 @@ impl LoopCore {
         if is_due {
             self.timer_due.set(true);
         }
+        #[cfg(feature = "console")]
+        let entry = self.show_timer(nanos, entry);
         self.timers.borrow_mut().insert(nanos, entry)
     }
 
@@ -199,11 +213,28 @@ impl LoopCore {
         loop {
             let expired = self.timers.borrow_mut().pop_expired(now);
             match expired {
-                Some(TimerEntry::Callback(handle)) => self.scheduler.push(Ready::Callback(handle)),
-                Some(TimerEntry::Wake(waker)) => self.scheduler.wake(waker),
+                Some(entry) => self.fire(entry),
                 None => break,
             }
         }
+    }
+
+    #[inline]
+    fn fire(&self, entry: TimerEntry) {
+        match entry {
+            TimerEntry::Callback(handle) => self.scheduler.push(Ready::Callback(handle)),
+            TimerEntry::Wake(waker) => self.scheduler.wake(waker),
+            #[cfg(feature = "console")]
+            TimerEntry::Shown(shown) => self.fire_shown(*shown),
+        }
+    }
+
+    /// It is shown no longer.
+    #[cfg(feature = "console")]
+    #[cold]
+    fn fire_shown(&self, shown: ShownTimer) {
+        drop(shown.span);
+        self.fire(shown.entry);
     }
 
     /// Tells of what is too late.
@@ -310,6 +341,12 @@ impl Timeout {
                 drop(timers);
                 return self.poll_elsewhere(&core, cx);
             }
+            #[cfg(feature = "console")]
+            Some(TimerEntry::Shown(shown)) => {
+                let span = shown.set_waker(cx.waker());
+                drop(timers);
+                return self.poll_shown(&core, &span, cx);
+            }
             _ => drop(timers),
         }
         // Not armed: not yet, or it has fired.
@@ -334,7 +371,29 @@ impl Timeout {
     }
 }
 
+#[cfg(feature = "console")]
+impl ShownTimer {
+    /// Whoever polls it is the one to wake.
+    fn set_waker(&mut self, waker: &Waker) -> Rc<TimerSpan> {
+        if let TimerEntry::Wake(before) = &mut self.entry {
+            before.clone_from(waker);
+        }
+        self.span.clone()
+    }
+}
+
 impl Timeout {
+    /// Polled again, for tokio-console to see.
+    #[cfg(feature = "console")]
+    #[cold]
+    fn poll_shown(&mut self, core: &Rc<LoopCore>, span: &TimerSpan, cx: &mut Cx<'_>) -> Poll<()> {
+        if !core.running.get() {
+            return self.poll_elsewhere(core, cx);
+        }
+        span.poll();
+        Poll::Pending
+    }
+
     /// Polled while its loop is not run. If another one is, it moves there: the first may never be run again.
     #[cold]
     fn poll_elsewhere(&mut self, core: &Rc<LoopCore>, cx: &mut Cx<'_>) -> Poll<()> {

@@ -27,12 +27,15 @@ impl Interest {
     /// How long each task runs, for the same.
     pub(crate) const TIMES: Interest = Interest(1 << 6);
 
+    /// tokio-console; set with the feature `console` only.
+    pub(crate) const CONSOLE: Interest = Interest(1 << 7);
+
     /// Whoever must be told which poll is under way.
     pub(crate) const WATCHED: Interest = Interest::WATCHDOG
         .and(Interest::DUMPS)
         .and(Interest::INSPECTION);
     /// Whoever is told what each poll has done.
-    pub(crate) const TOLD: Interest = Interest::TIMELINE;
+    pub(crate) const TOLD: Interest = Interest::TIMELINE.and(Interest::CONSOLE);
     /// Whoever keeps something of each poll.
     pub(crate) const RECORDED: Interest = Interest::TOLD.and(Interest::TIMES);
     /// Whoever must be told of the begin and the end of each poll.
