@@ -145,6 +145,18 @@ const STEPS: &[Step] = &[
         "tests, other libraries",
         &["test", "-p", "runner-interop", "--all-features"],
     ),
+    Step::cargo(
+        "tests, what tokio-console is told",
+        &[
+            "test",
+            "-p",
+            "runner-core",
+            "--features",
+            "console",
+            "--lib",
+            "console",
+        ],
+    ),
     Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
     Step::cargo(
         "tests, tokio-console",

@@ -236,6 +236,29 @@ fn timers_are_resources_that_tasks_wait_for() {
 }
 
 #[test]
+fn the_page_about_debugging_shows_the_lines_of_the_program() {
+    let page = include_str!("../../../docs/debugging.md");
+    let names = [
+        "Task-1",
+        "early bird",
+        "resizer",
+        "impatient",
+        "greeter",
+        "job",
+    ];
+    let (_child, told) = watch(|told| names.iter().all(|name| told.task(name).is_some()));
+    for name in names {
+        let (task, _) = told.task(name).unwrap();
+        let location = task.location.as_ref().unwrap();
+        let (line, column) = (location.line.unwrap(), location.column.unwrap());
+        let shown = format!(" src/bin/watched.rs:{line}:{column} ");
+        let mut rows = page.lines();
+        let row = rows.find(|row| row.contains(&format!(" {name} ")) && row.contains(".rs:"));
+        assert!(row.unwrap().contains(&shown), "{row:?} and {location:?}");
+    }
+}
+
+#[test]
 fn a_program_that_is_watched_ends_in_order_when_it_is_interrupted() {
     let (mut child, _) = watch(|told| told.task("greeter").is_some());
     child.wait_for_line("greeted");
