@@ -358,12 +358,12 @@ mod tests {
         run(async {
             let executor = ThreadPoolExecutor::builder().max_workers(1).build();
             let (go, wait) = std::sync::mpsc::channel::<()>();
-            let first = executor.submit(move || drop(wait.recv()));
+            let first = executor.submit(move || wait.recv().is_err());
             let second = executor.submit(|| ());
             drop(second);
             drop(go);
-            first.await.unwrap();
-            executor.shutdown(true, None);
+            assert!(first.await.unwrap());
+            assert!(executor.shutdown(true, None).is_complete());
         });
         let jobs = notes.about("\"blocking\"");
         let count = |word: &str| jobs.iter().filter(|it| it.starts_with(word)).count();
