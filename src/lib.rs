@@ -20,7 +20,8 @@
 //! With the feature `log`, which is off by default, messages go to the program's logger instead of stderr; [`debug`] says which
 //! messages there are. With the feature `console`, off as well, tokio-console shows tasks, timers and blocking jobs; see
 //! [`debug`], too. The features `hyper` and `axum`, off as well, are modules of these names: what hyper needs in order to run
-//! on this loop, and a server for axum's routers.
+//! on this loop, and a server for axum's routers. The feature `tokio` adds `tokio_compat` and the option `tokio` of the attributes,
+//! for libraries that run in no other runtime than tokio.
 //!
 //! This crate is a facade: the runtime is `runner-core`, the attributes are `runner-macros`, and the modules for other libraries
 //! `runner-interop`.
@@ -39,8 +40,19 @@ pub use runner_interop::axum;
 #[cfg(feature = "hyper")]
 #[doc(inline)]
 pub use runner_interop::hyper;
+#[cfg(feature = "tokio")]
+#[doc(inline)]
+pub use runner_interop::tokio::{TokioCompat, tokio_compat, tokio_context};
 #[doc(inline)]
 pub use runner_macros::{main, test};
+
+/// What expansions name, with what the option `tokio` needs.
+#[cfg(feature = "tokio")]
+#[doc(hidden)]
+pub mod private {
+    pub use runner_core::private::*;
+    pub use runner_interop::tokio::option as tokio;
+}
 
 /// The attributes under the names of Python's `runners` module: `#[runner::main]` and `#[runner::test]`.
 pub mod runner {

@@ -161,7 +161,11 @@ fn every_public_type_stays_on_its_thread_or_leaves_it_as_documented() {
         asyncio::ShutdownReport,
         asyncio::Survivor,
         asyncio::AbandonedJob,
+        asyncio::AbandonedCompanion,
         asyncio::AbandonedChild,
+        asyncio::AbandonedWorker,
+        asyncio::Worker,
+        asyncio::WorkerTask<u32>,
         asyncio::RunnerState,
         asyncio::ReturnWhen,
         asyncio::DetachedPanic,
@@ -263,7 +267,11 @@ TaskInfo: Send Sync Unpin Clone
 ShutdownReport: Send Sync Unpin
 Survivor: Send Sync Unpin Clone
 AbandonedJob: Send Sync Unpin Clone
+AbandonedCompanion: Send Sync Unpin Clone
 AbandonedChild: Send Sync Unpin Clone
+AbandonedWorker: Send Sync Unpin Clone
+Worker: Send Sync Unpin Clone Copy
+WorkerTask<u32>: Unpin
 RunnerState: Send Sync Unpin Clone Copy
 ReturnWhen: Send Sync Unpin Clone Copy
 DetachedPanic: Send Sync Unpin Clone Copy

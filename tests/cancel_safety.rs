@@ -229,6 +229,9 @@ async fn a_cancelled_bind_leaves_the_address_free() -> io::Result<()> {
     let by_name = format!("localhost:{}", address.port());
     interrupt(TcpListener::bind(by_name.clone())).await;
     TcpListener::bind(by_name.clone()).await?;
+    interrupt(TcpListener::bind_shared(by_name.clone())).await;
+    // Alone: one that had stayed behind would refuse it.
+    TcpListener::bind(by_name.clone()).await?;
     interrupt(UdpSocket::bind(by_name.clone())).await;
     UdpSocket::bind(by_name).await?;
     Ok(())

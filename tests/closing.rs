@@ -173,6 +173,16 @@ const CASES: &[Case] = &[
         )
     },
     Case {
+        steps: &[Line("asked to end"), Press],
+        end: Signal(SIGINT),
+        prints: &["asked to end"],
+        says: &["Did not end in time: endless"],
+        ..Case::new(
+            "a press during the close releases it within a second from what runs beside the loop",
+            "endless_companion",
+        )
+    },
+    Case {
         steps: &[Line("leftover cleanup begins"), Send(SIGTERM)],
         end: Signal(SIGTERM),
         prints: &["leftover cleanup begins"],
@@ -572,7 +582,7 @@ macro_rules! programs {
 }
 
 programs! {
-    endless_close short_close endless_job terminate_endless_close interrupted_then_endless_close blocking_destructor
+    endless_close short_close endless_job endless_companion terminate_endless_close interrupted_then_endless_close blocking_destructor
     interrupted_then_blocking_destructor blocking_last_phase error_then_press boxed_error_then_press panic_then_press
     run_then_press close_as_value not_asked dispositions exit_in_task exit_in_job exit_in_thread exit_in_callback
     exit_swallowed exit_then_error exit_then_panic exit_with_success exit_twice exit_in_hook exit_outside exit_then_press
@@ -699,6 +709,32 @@ mod endless_job {
             .detach();
         begins.recv().unwrap();
         leave_a_task().await;
+    }
+}
+
+mod endless_companion {
+    use super::*;
+    use std::pin::Pin;
+
+    struct Endless;
+
+    impl asyncio::Companion for Endless {
+        fn name(&self) -> &str {
+            "endless"
+        }
+
+        fn end(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+            Box::pin(async {
+                println!("asked to end");
+                sleep(FOREVER).await;
+            })
+        }
+    }
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        let event_loop = asyncio::running_loop();
+        event_loop.companion_or_start(|| Ok(Endless)).unwrap();
     }
 }
 

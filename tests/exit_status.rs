@@ -138,6 +138,37 @@ const CASES: &[Case] = &[
         reports: "Event loop stopped before Future completed.",
     },
     Case {
+        name: "a main can be called again",
+        program: "again",
+        status: 0,
+        prints: &["main", "leftover", "main", "leftover"],
+        reports: "",
+    },
+    Case {
+        name: "a main inside of a running loop says so, and ends the program at once with status 1",
+        program: "nested",
+        status: 1,
+        prints: &[],
+        reports: "Error: Runner.run() cannot be called from a running event loop\n",
+    },
+    Case {
+        name: "a main inside of a running loop says so in the error that it returns",
+        program: "nested_result",
+        status: 0,
+        prints: &[
+            "Runner.run() cannot be called from a running event loop",
+            "leftover",
+        ],
+        reports: "",
+    },
+    Case {
+        name: "a function with another name inside of a running loop panics with the reason",
+        program: "nested_function",
+        status: 101,
+        prints: &["leftover"],
+        reports: "Runner.run() cannot be called from a running event loop",
+    },
+    Case {
         name: "a panic in main is status 101 after the orderly shutdown",
         program: "panic",
         status: 101,
@@ -265,7 +296,7 @@ macro_rules! programs {
 programs! {
     unit ok error exit_code own_type exit_in_task exit_in_job stopped cancelled stopped_boxed stopped_own_error
     stopped_foreign_error stopped_function panic panic_in_task panic_twice reporter interrupted exit_amid_wakes
-    return_amid_wakes never no_loop
+    return_amid_wakes never no_loop again nested nested_result nested_function
 }
 
 // ---- The programs.
@@ -340,6 +371,56 @@ mod own_type {
     pub(super) async fn main() -> impl Termination {
         leave_a_task().await;
         Seven
+    }
+}
+
+mod again {
+    pub(super) fn main() {
+        super::unit::main();
+        super::unit::main();
+    }
+}
+
+mod nested {
+    use super::*;
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        leave_a_task().await;
+        unit::main();
+    }
+}
+
+mod nested_result {
+    use super::*;
+
+    mod inner {
+        #[asyncio::main]
+        pub(super) async fn main() -> Result<(), asyncio::RunError> {
+            println!("never");
+            Ok(())
+        }
+    }
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        leave_a_task().await;
+        println!("{}", inner::main().unwrap_err());
+    }
+}
+
+mod nested_function {
+    use super::*;
+
+    #[asyncio::main]
+    async fn function() {
+        println!("never");
+    }
+
+    #[asyncio::main]
+    pub(super) async fn main() {
+        leave_a_task().await;
+        function();
     }
 }
 

@@ -6,6 +6,7 @@
 //! words change from version to version, so they are compared only where it is the version that wrote them.
 
 use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use asyncio::{finally, running_loop, sleep, spawn, yield_now};
@@ -26,10 +27,26 @@ const WORDS_OF: &str = "rustc 1.95.";
 fn each_accepted_signature_is_free_of_warnings_and_each_mistake_has_one_message_on_its_own_token() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/ui/pass/*.rs");
+    cases.pass(with_long_bodies(
+        "tests/ui/pass/function_inner_attributes.rs",
+    ));
     cases.compile_fail("tests/ui/fail/*.rs");
     if compiler().starts_with(WORDS_OF) {
         cases.compile_fail("tests/ui/rustc/*.rs");
     }
+}
+
+/// The case with bodies that are too long to be taken apart by an attribute; a comment is enough.
+fn with_long_bodies(case: &str) -> PathBuf {
+    let text = std::fs::read_to_string(case).expect("the case");
+    let longer = text.replace(
+        "    let ",
+        &format!("    // {}\n    let ", "long ".repeat(3000)),
+    );
+    assert!(longer.len() > text.len() + 100_000);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("long_bodies.rs");
+    std::fs::write(&path, longer).expect("a file");
+    path
 }
 
 fn compiler() -> String {

@@ -304,6 +304,22 @@ async fn asking_loses_no_byte() -> io::Result<()> {
 }
 
 /// The future of somebody else may go on when it is polled: then the task does.
+/// One that comes between the wake-up that asking sends and the poll that this leads to has woken nobody.
+#[asyncio::test]
+async fn asking_loses_no_wake_up_from_another_thread() {
+    for _ in 0..5_000 {
+        let job = named("job", asyncio::to_thread(|| ()));
+        let ask = async {
+            while !job.is_finished() {
+                drop(dump_tasks());
+                asyncio::yield_now().await;
+            }
+        };
+        timeout(10 * SECOND, ask).await.expect("the job was lost");
+        job.await.unwrap().unwrap();
+    }
+}
+
 #[asyncio::test]
 async fn a_task_that_goes_on_when_it_is_asked_is_not_cancelled() {
     let is_open = Rc::new(Cell::new(false));

@@ -31,6 +31,12 @@ async fn join<T: Send + 'static>(thread: thread::JoinHandle<T>) -> T {
         .unwrap()
 }
 
+/// Lets what was sent so far run. The first turn takes it out of the inbox, and puts it behind this task.
+async fn take_a_turn() {
+    asyncio::yield_now().await;
+    asyncio::yield_now().await;
+}
+
 /// Is never done; puts its waker where others find it.
 fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
     poll_fn(move |cx| {
@@ -108,7 +114,7 @@ async fn a_call_from_another_thread_runs_on_the_loops_thread() {
         remote.call_soon_threadsafe(call).unwrap()
     }))
     .await;
-    asyncio::yield_now().await;
+    take_a_turn().await;
     assert_eq!(receiver.try_recv(), Ok((thread::current().id(), true)));
 }
 
@@ -121,7 +127,7 @@ async fn a_call_from_another_thread_that_panics_is_reported() {
         remote.call_soon_threadsafe(|| panic!("from afar")).unwrap()
     }))
     .await;
-    asyncio::yield_now().await;
+    take_a_turn().await;
     assert_eq!(reports.take(), ["Exception in callback: from afar [-]"]);
 }
 

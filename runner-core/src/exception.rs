@@ -11,7 +11,7 @@ use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
-use crate::error::panic_text;
+use crate::error::{JoinError, panic_text};
 use crate::logging::{self, Level};
 
 /// What failed, as given to the loop's exception handler.
@@ -292,6 +292,19 @@ impl ExceptionSink {
         let text: Box<dyn Any + Send> = Box::new(panic_text(&*payload).to_owned());
         self.report(context.with_panic(text));
         keeper(payload);
+    }
+
+    /// The same, where the panic was on its way to a handle that is gone.
+    pub(crate) fn report_unseen_error(&self, error: JoinError) {
+        let context = ExceptionContext::new("Task exception was never retrieved");
+        let keeper = self.panic_keeper.borrow().clone();
+        let Some(keeper) = keeper else {
+            return self.report(context.with_error(error));
+        };
+        self.report(context.with_error(error.to_string()));
+        if let Ok(payload) = error.try_into_panic() {
+            keeper(payload);
+        }
     }
 
     /// Reports the panic of a task that is being shut down, whether somebody retrieves it or not; `false` if no shutdown

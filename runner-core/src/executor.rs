@@ -16,7 +16,7 @@ use crate::error::JoinError;
 use crate::event_loop::{EventLoop, running_loop, try_running_loop};
 use crate::pool::{PoolJob, RunningJob, StopToken, ThreadPoolExecutor};
 use crate::task::inquiry::WaitsOn;
-use crate::task::must_look_away;
+use crate::task::must_look_away_from_thread;
 
 /// Runs a blocking function in a thread of the running loop's default executor, and waits for its result.
 ///
@@ -301,7 +301,7 @@ impl<T> Future for Job<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx, || describe(&self.job)) {
+        if must_look_away_from_thread(cx, || describe(&self.job), || self.job.is_finished()) {
             return Poll::Pending;
         }
         Pin::new(&mut self.job).poll(cx)

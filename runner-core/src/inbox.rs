@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::driver::Notify;
 
+#[cfg(test)]
+mod tests;
+
 /// The door of one loop for other threads.
 pub(crate) struct Inbox<T> {
     /// Something is in `mail`, or a signal asks for attention. Read by the loop without a lock, once per turn.
@@ -125,15 +128,7 @@ impl<T> Inbox<T> {
         self.has_mail.store(true, Ordering::SeqCst);
     }
 
-    /// Sets the flag again that [`collect`](Inbox::collect) took, if there is a signal that nobody has taken.
-    pub(crate) fn announce_interrupt(&self) {
-        // After the flag was cleared: a signal that this does not see sets the flag itself, and later.
-        if self.interrupted.load(Ordering::SeqCst) {
-            self.has_mail.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Takes the signal's request for attention.
+    /// Takes the signal's request for attention. Before `collect`, so that the flag for both does not outlive it.
     pub(crate) fn take_interrupt(&self) -> bool {
         self.interrupted.swap(false, Ordering::SeqCst)
     }
@@ -144,10 +139,16 @@ impl<T> Inbox<T> {
         self.has_mail.load(Ordering::Relaxed)
     }
 
-    /// Takes everything out, and appends it to `mail`.
+    /// Takes everything out, and appends it to `mail`. A signal's request for attention stays, and stays announced: whoever
+    /// collects between two turns does not answer it.
     pub(crate) fn collect(&self, mail: &mut VecDeque<T>) {
         let mut state = self.lock();
         self.has_mail.store(false, Ordering::SeqCst);
+        // Second: of a request that came before the step above, `interrupt` has set this flag already, and a later one sets
+        // the other flag after it.
+        if self.interrupted.load(Ordering::SeqCst) {
+            self.has_mail.store(true, Ordering::SeqCst);
+        }
         if mail.is_empty() {
             // The emptied storage is left for the next arrivals.
             std::mem::swap(&mut state.mail, mail);

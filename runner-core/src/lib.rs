@@ -59,9 +59,9 @@ pub use error::{
     CancelReason, CancelledError, ContextError, JoinError, RescheduleError, RunError, TimeoutError,
 };
 pub use event_loop::{
-    CancelHandle, ClosedError, EventLoop, EventLoopBuilder, LoopHandle, Metrics, RemoteTask,
-    TaskBuilder, TimerHandle, all_tasks, event_loop, new_event_loop, running_loop, set_event_loop,
-    spawn, task, try_event_loop, try_running_loop,
+    CancelHandle, ClosedError, Companion, EventLoop, EventLoopBuilder, LoopHandle, Metrics,
+    RemoteTask, TaskBuilder, TimerHandle, all_tasks, event_loop, new_event_loop, running_loop,
+    set_event_loop, spawn, task, try_event_loop, try_running_loop,
 };
 pub use exception::{ExceptionContext, TaskInfo};
 pub use executor::{Job, to_thread, to_thread_with};
@@ -75,8 +75,9 @@ pub use pool::{
     ExecutorReport, RunningJob, StopToken, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
 };
 pub use runner::{
-    AbandonedChild, AbandonedJob, DetachedPanic, IntoEventLoop, Runner, RunnerBuilder, RunnerState,
-    ShutdownReport, Survivor, at_exit, exit, run,
+    AbandonedChild, AbandonedCompanion, AbandonedJob, AbandonedWorker, DetachedPanic,
+    IntoEventLoop, Runner, RunnerBuilder, RunnerState, ShutdownReport, Survivor, Worker,
+    WorkerTask, at_exit, exit, run, spawn_on, worker, workers,
 };
 pub use sleep::{Sleep, YieldNow, sleep, sleep_until, yield_now};
 pub use task::{Task, TaskRef, current_task};

@@ -35,7 +35,7 @@ use futures_core::Stream;
 
 use crate::signals::{Subscription, subscribe};
 use crate::task::inquiry::WaitsOn;
-use crate::task::{must_look_away, spend_budget};
+use crate::task::{must_look_away_from_thread, spend_budget};
 
 /// Listens to Ctrl-C (SIGINT).
 ///
@@ -291,8 +291,16 @@ impl Listener {
         self.number
     }
 
+    fn has_come(&self) -> bool {
+        match &self.source {
+            Source::Open { arrivals, .. } => arrivals.lock().count > 0,
+            Source::Refused { .. } => true,
+        }
+    }
+
     fn poll_recv(&mut self, cx: &mut Cx<'_>) -> Poll<io::Result<()>> {
-        if must_look_away(cx, || WaitsOn::new(format!("signal {}", self.number))) {
+        let what = || WaitsOn::new(format!("signal {}", self.number));
+        if must_look_away_from_thread(cx, what, || self.has_come()) {
             return Poll::Pending;
         }
         let Source::Open { arrivals, .. } = &self.source else {

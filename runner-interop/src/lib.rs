@@ -9,3 +9,5 @@ pub mod axum;
 pub mod hyper;
 #[cfg(feature = "hyper")]
 mod on_thread;
+#[cfg(feature = "tokio")]
+pub mod tokio;

@@ -55,8 +55,8 @@ pub(crate) struct Setter {
     pub(crate) method: Ident,
     /// Its argument, with the user's spans.
     pub(crate) value: TokenStream,
-    /// Whether the argument makes an event loop and so has to pass through `private::factory`.
-    pub(crate) is_factory: bool,
+    /// The function in `private` that the argument has to pass through.
+    pub(crate) through: Option<&'static str>,
 }
 
 impl Settings {

@@ -68,6 +68,10 @@ pub(crate) fn options(attribute: Attribute, args: Args, mistakes: &mut Mistakes)
             );
             continue;
         }
+        if spec.needs_feature && !options::HAS_FEATURE {
+            mistakes.at(arg.name.span(), without_feature(spec));
+            continue;
+        }
         set(spec, arg, &mut settings, mistakes);
     }
     if !seen.contains("crate") && linked::is_certainly_missing(&settings.crate_name) {
@@ -137,6 +141,13 @@ fn unknown(attribute: Attribute, name: &str) -> String {
     }
 }
 
+fn without_feature(spec: &Spec) -> String {
+    let name = spec.name;
+    format!(
+        "the option `{name}` needs the feature of that name; in `Cargo.toml`, add `features = [\"{name}\"]` to `asyncio`"
+    )
+}
+
 fn list(attribute: Attribute) -> String {
     let names: Vec<String> = options::names(attribute)
         .map(|name| format!("`{name}`"))
@@ -170,13 +181,14 @@ fn set(spec: &Spec, arg: &Arg, settings: &mut Settings, mistakes: &mut Mistakes)
     settings.setters.push(Setter {
         method: method(spec, arg.name.span()),
         value,
-        is_factory: spec.wants == Wants::Factory,
+        through: spec.through(),
     });
 }
 
 fn method(spec: &Spec, span: Span) -> Ident {
     match spec.wants {
         Wants::Leftovers => Ident::new("leftovers_error", span),
+        _ if spec.needs_feature => Ident::new("loop_setup", span),
         _ => Ident::new(spec.name, span),
     }
 }
@@ -223,11 +235,19 @@ fn judged(name: &str, wants: Wants, value: &Expr) -> syn::Result<TokenStream> {
                 ),
             ))
         }
-        (Wants::Flag, Some(Lit::Bool(_))) | (Wants::Count, Some(Lit::Int(_))) | (_, None) => {
-            Ok(value.to_token_stream())
+        (Wants::Workers, Some(Lit::Int(number)))
+            if number.base10_parse::<u64>().is_ok_and(|number| number == 0) =>
+        {
+            Err(Error::new_spanned(
+                value,
+                format!("`{name} = 0` leaves nobody to run main; `{name} = 1` is the least"),
+            ))
         }
+        (Wants::Flag, Some(Lit::Bool(_)))
+        | (Wants::Count | Wants::Workers, Some(Lit::Int(_)))
+        | (_, None) => Ok(value.to_token_stream()),
         (Wants::Flag, Some(_)) => refuse("`true`, `false` or a `bool` expression"),
-        (Wants::Count, Some(_)) => refuse("a number from 1"),
+        (Wants::Count | Wants::Workers, Some(_)) => refuse("a number from 1"),
         (Wants::Duration, Some(_)) => refuse("a `Duration`, or text with a unit"),
         (Wants::DetachedPanic, Some(_)) => refuse("a `DetachedPanic`"),
         (Wants::Factory | Wants::CratePath, Some(_)) => {

@@ -225,6 +225,7 @@ fn around_block(function: &Function, run: impl FnOnce(&TokenStream) -> TokenStre
         Body::Lifted(attrs, body) => (attrs, quote!(match () { () => #body })),
         // With attributes they are not, and nowhere else may they have any.
         Body::Kept(attrs, body) => (attrs, body.into_token_stream()),
+        Body::Long(attrs, tail) => (attrs, tail),
     };
     let result = run(&quote!(async move { #pinned #(#bindings)* #tail }));
     let result = if is_never(&sig.output) {
@@ -256,11 +257,13 @@ fn setters(settings: &Settings) -> TokenStream {
         // Placed at the option: a value of another type, or a factory of something else, is reported there. Still marked as
         // generated, or lints would take it for the user's code.
         let span = Span::call_site().located_at(method.span());
-        if setter.is_factory {
-            let krate = crate_path_at(span, settings);
-            quote_spanned!(span=> .#method(#krate::private::factory(#value)))
-        } else {
-            quote_spanned!(span=> .#method(#value))
+        match setter.through {
+            Some(function) => {
+                let krate = crate_path_at(span, settings);
+                let function = Ident::new(function, span);
+                quote_spanned!(span=> .#method(#krate::private::#function(#value)))
+            }
+            None => quote_spanned!(span=> .#method(#value)),
         }
     };
     settings.setters.iter().map(call).collect()

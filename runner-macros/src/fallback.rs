@@ -66,7 +66,8 @@ pub(crate) fn unreadable(attribute: Attribute, item: TokenStream, error: &Error)
         *body = with_lint(attribute, body, error);
     }
     let item: TokenStream = tokens.into_iter().collect();
-    if !words.windows(2).any(|pair| pair == ["fn", "main"]) {
+    let is_main = |pair: &[String]| pair[0] == "fn" && is_read_as_main(&pair[1]);
+    if !words.windows(2).any(is_main) {
         return item;
     }
     quote! {
@@ -76,6 +77,11 @@ pub(crate) fn unreadable(attribute: Attribute, item: TokenStream, error: &Error)
             #item
         };
     }
+}
+
+/// The compiler goes on with what stands behind the digits of `3main`, once it has complained.
+fn is_read_as_main(word: &str) -> bool {
+    word.trim_start_matches(|c: char| c.is_ascii_digit()) == "main"
 }
 
 /// The body, behind a statement that the compiler refuses.

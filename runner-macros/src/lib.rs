@@ -44,6 +44,8 @@ use proc_macro::TokenStream;
 /// * `terminate`, or `terminate = <bool>`: SIGTERM stops the program the way Ctrl-C does.
 /// * `hangup`, or `hangup = <bool>`: the loss of the terminal (SIGHUP) does so as well.
 /// * `shutdown_timeout = <Duration>`: one budget for the whole orderly shutdown.
+/// * `workers = <number>`: how many event loops there are, each in a thread of its own; main runs on the first one.
+/// * `tokio`, or `tokio = <bool>`: all that runs on the loop has a tokio context; with the crate's feature `tokio`.
 /// * `crate = <path>`: where the `asyncio` crate is, if another crate re-exports it. A rename in the manifest is found.
 ///
 /// A `Duration` is any expression of that type, or text such as `"5s"`, `"250ms"`, `"2min"`, `"1h 30min"`, which is
@@ -81,7 +83,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// * `virtual_time`, or `virtual_time = <bool>`: sleeping takes no time.
 /// * `seeds = <number>`: runs the test once for each of that many schedules.
 /// * `leftovers = "error"`: fails the test if it leaves tasks, generators or jobs behind; `"cancel"` is the default.
-/// * `loop_factory`, `shutdown_timeout`, `crate`: as on `main`.
+/// * `loop_factory`, `shutdown_timeout`, `tokio`, `crate`: as on `main`.
 ///
 /// # Other attributes
 ///

@@ -33,6 +33,8 @@ pub(crate) enum Wants {
     Duration,
     /// A number from 1.
     Count,
+    /// A number from 1: of event loops.
+    Workers,
     /// `"error"` or `"cancel"`.
     Leftovers,
     /// What a panic does that nobody awaits.
@@ -49,6 +51,7 @@ impl Wants {
             Wants::Factory => "EventLoop::new",
             Wants::Duration => "\"5s\"",
             Wants::Count => "10",
+            Wants::Workers => "4",
             Wants::Leftovers => "\"error\"",
             Wants::DetachedPanic => "DetachedPanic::Stop",
             Wants::CratePath => "path::to::asyncio",
@@ -65,7 +68,22 @@ pub(crate) struct Spec {
     pub(crate) wants: Wants,
     /// The attributes that have it.
     pub(crate) on: &'static [Attribute],
+    /// Whether it is there only with the crate's feature of the same name.
+    pub(crate) needs_feature: bool,
 }
+
+impl Spec {
+    /// The function in `private` that turns the value into what the builder's method takes.
+    pub(crate) fn through(&self) -> Option<&'static str> {
+        match self.wants {
+            Wants::Factory => Some("factory"),
+            _ => self.needs_feature.then_some(self.name),
+        }
+    }
+}
+
+/// Whether the one feature is on that an option needs; the tests of this crate look at all options.
+pub(crate) const HAS_FEATURE: bool = cfg!(any(feature = "tokio", test));
 
 const BOTH: &[Attribute] = &[Attribute::Main, Attribute::Test];
 const MAIN: &[Attribute] = &[Attribute::Main];
@@ -77,66 +95,91 @@ pub(crate) const OPTIONS: &[Spec] = &[
         name: "debug",
         wants: Wants::Flag,
         on: BOTH,
+        needs_feature: false,
     },
     Spec {
         name: "loop_factory",
         wants: Wants::Factory,
         on: BOTH,
+        needs_feature: false,
     },
     Spec {
         name: "terminate",
         wants: Wants::Flag,
         on: MAIN,
+        needs_feature: false,
     },
     Spec {
         name: "hangup",
         wants: Wants::Flag,
         on: MAIN,
+        needs_feature: false,
     },
     Spec {
         name: "shutdown_timeout",
         wants: Wants::Duration,
         on: BOTH,
+        needs_feature: false,
     },
     Spec {
         name: "blocked_loop_after",
         wants: Wants::Duration,
         on: BOTH,
+        needs_feature: false,
     },
     Spec {
         name: "dump_on_signal",
         wants: Wants::Flag,
         on: MAIN,
+        needs_feature: false,
     },
     Spec {
         name: "detached_panic",
         wants: Wants::DetachedPanic,
         on: MAIN,
+        needs_feature: false,
+    },
+    Spec {
+        name: "workers",
+        wants: Wants::Workers,
+        on: MAIN,
+        needs_feature: false,
     },
     Spec {
         name: "timeout",
         wants: Wants::Duration,
         on: TEST,
+        needs_feature: false,
     },
     Spec {
         name: "virtual_time",
         wants: Wants::Flag,
         on: TEST,
+        needs_feature: false,
     },
     Spec {
         name: "seeds",
         wants: Wants::Count,
         on: TEST,
+        needs_feature: false,
     },
     Spec {
         name: "leftovers",
         wants: Wants::Leftovers,
         on: TEST,
+        needs_feature: false,
+    },
+    Spec {
+        name: "tokio",
+        wants: Wants::Flag,
+        on: BOTH,
+        needs_feature: true,
     },
     Spec {
         name: "crate",
         wants: Wants::CratePath,
         on: BOTH,
+        needs_feature: false,
     },
 ];
 
@@ -204,14 +247,14 @@ pub(crate) const FOREIGN: &[Foreign] = &[
                   `asyncio::to_thread`",
     },
     Foreign {
-        names: &[
-            "worker_threads",
-            "core_threads",
-            "max_threads",
-            "threads",
-            "workers",
-        ],
-        on: BOTH,
+        names: &["worker_threads", "core_threads", "max_threads", "threads"],
+        on: MAIN,
+        instead: "write `workers = ..` for several event loops, each in a thread of its own, or size the pool for blocking \
+                  work with `loop_factory = || EventLoop::builder().executor(..).build()`",
+    },
+    Foreign {
+        names: &["worker_threads", "core_threads", "max_threads", "threads"],
+        on: TEST,
         instead: "the event loop has one thread; remove the option, or size the pool for blocking work with \
                   `loop_factory = || EventLoop::builder().executor(..).build()`",
     },

@@ -56,7 +56,7 @@ const STEPS: &[Step] = &[
     ),
     Step::cargo(
         "fmt, ecosystem",
-        &["fmt", "--manifest-path", ECOSYSTEM, "--check"],
+        &["fmt", "--manifest-path", ECOSYSTEM, "--all", "--check"],
     ),
     Step::cargo("tidy", &[]),
     Step::cargo(
@@ -93,6 +93,7 @@ const STEPS: &[Step] = &[
             "clippy",
             "--manifest-path",
             ECOSYSTEM,
+            "--workspace",
             "--all-targets",
             "--all-features",
             "--",
@@ -157,7 +158,10 @@ const STEPS: &[Step] = &[
             "console",
         ],
     ),
-    Step::cargo("tests, ecosystem", &["test", "--manifest-path", ECOSYSTEM]),
+    Step::cargo(
+        "tests, ecosystem",
+        &["test", "--manifest-path", ECOSYSTEM, "--workspace"],
+    ),
     Step::cargo(
         "tests, tokio-console",
         &[

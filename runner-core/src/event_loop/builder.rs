@@ -105,6 +105,7 @@ impl EventLoopBuilder {
             timer_due: Cell::new(false),
             sources: Default::default(),
             asyncgens: Default::default(),
+            companions: Default::default(),
             signal_handlers: Default::default(),
             events: RefCell::default(),
             since_look: Cell::new(0),
@@ -124,6 +125,7 @@ impl EventLoopBuilder {
                 self.slow_callback_duration
                     .unwrap_or(Duration::from_millis(100)),
             ),
+            step_ended: Cell::new(0),
             shuffle: Cell::new(self.seed),
             on_interrupt: RefCell::new(None),
             fork: ForkGuard::new(),

@@ -7,6 +7,7 @@
 
 mod asyncgens;
 mod builder;
+mod companions;
 #[cfg(feature = "console")]
 mod console;
 mod current;
@@ -21,6 +22,7 @@ mod run;
 mod signal_handlers;
 mod sources;
 mod spawn;
+mod stopwatch;
 mod time;
 mod turn;
 
@@ -34,10 +36,13 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::asyncgens::CloseAsync;
 pub use self::builder::EventLoopBuilder;
+pub use self::companions::Companion;
+pub(crate) use self::companions::EnteredCompanions;
 pub use self::current::{
     event_loop, running_loop, set_event_loop, try_event_loop, try_running_loop,
 };
 pub use self::metrics::Metrics;
+pub(crate) use self::remote::RemoteControl;
 pub use self::remote::{CancelHandle, ClosedError, LoopHandle, RemoteTask};
 pub(crate) use self::sources::{Direction, Registration};
 pub use self::spawn::{TaskBuilder, all_tasks, spawn, task};
@@ -45,6 +50,7 @@ pub(crate) use self::time::Timeout;
 pub use self::time::TimerHandle;
 
 use self::asyncgens::AsyncGens;
+use self::companions::Companions;
 use self::metrics::Counters;
 use self::observe::CurrentCallback;
 use self::recording::{Recording, RunTimes};
@@ -112,6 +118,8 @@ pub(crate) struct LoopCore {
     sources: Sources,
     /// Async generators that are under way.
     asyncgens: AsyncGens,
+    /// What runs beside the loop and ends with it.
+    companions: Companions,
     /// See `add_signal_handler`.
     signal_handlers: SignalHandlers,
     /// Storage for events, kept for reuse.
@@ -143,6 +151,8 @@ pub(crate) struct LoopCore {
     run_times: RunTimes,
     /// From this on a callback is slow.
     slow_callback_duration: Cell<Duration>,
+    /// When the last step ended that debug mode has measured; 0 if there was something after it.
+    step_ended: Cell<u64>,
     /// State of the generator that shuffles ready entries; 0 keeps them first in, first out.
     shuffle: Cell<u64>,
     /// Called on the loop's thread when a signal's thread asked for attention.
@@ -240,6 +250,7 @@ impl EventLoop {
     /// What debug mode says, it says by itself: `asyncio::debug` lists it.
     pub fn set_debug(&self, debug: bool) {
         self.core.scheduler.observed.set(Interest::DEBUG, debug);
+        self.core.forget_step();
     }
 
     /// Returns `true` in debug mode.
@@ -249,8 +260,12 @@ impl EventLoop {
     }
 
     /// Sets from which time on debug mode reports a callback or a task's step as slow; 100 ms unless set.
+    ///
+    /// On Linux limits of 50 ms and more are measured by the system's tick, which is off by some milliseconds and hardly costs
+    /// anything; shorter ones by the exact clock.
     pub fn set_slow_callback_duration(&self, duration: Duration) {
         self.core.slow_callback_duration.set(duration);
+        self.core.forget_step();
     }
 
     /// Returns the limit set by [`set_slow_callback_duration`](EventLoop::set_slow_callback_duration).
@@ -324,6 +339,7 @@ impl EventLoop {
         if self.debug() && !self.is_closed() {
             say(Level::Debug, format_args!("Close {self:?}"));
         }
+        let _entered = self.core.enter_companions();
         self.core.close();
         Ok(())
     }
@@ -396,6 +412,9 @@ impl LoopCore {
         if let Some(executor) = self.executor.borrow_mut().take() {
             executor.begin_shutdown();
         }
+        if self.has_companions() {
+            self.companions.clear();
+        }
         self.on_interrupt.borrow_mut().take();
         drop(self.watchdog.take());
         // A handler that holds the loop would keep it for ever. What is reported from now on goes to the program's log.
@@ -464,7 +483,10 @@ impl LoopCore {
 impl Drop for LoopCore {
     fn drop(&mut self) {
         self.tell_unclosed();
-        self.close();
+        if !self.is_closed() {
+            let _entered = self.enter_companions();
+            self.close();
+        }
     }
 }
 

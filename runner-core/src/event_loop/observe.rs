@@ -8,25 +8,43 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::stopwatch::{Clock, nanos};
 use super::{EventLoop, LoopCore};
 use crate::driver::Wait;
 use crate::exception::{ExceptionContext, TaskInfo};
 use crate::handle::Handle;
 use crate::logging::{Level, is_heard, say};
+use crate::task::cell::TaskCell;
 use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
 use crate::watchdog::{Beat, Watchdog, note_name};
 
 /// What is about to run.
 enum Subject {
-    Task(TaskInfo),
+    Task {
+        id: u64,
+        name: Option<String>,
+        location: &'static Location<'static>,
+    },
     Callback(Handle),
+}
+
+impl Subject {
+    fn of(task: &TaskCell) -> Subject {
+        Subject::Task {
+            id: task.id(),
+            name: task.given_name(),
+            location: task.location(),
+        }
+    }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Subject::Task(task) => task.fmt(f),
+            Subject::Task { id, name, location } => {
+                TaskInfo::new(*id, name.clone(), location).fmt(f)
+            }
             Subject::Callback(handle) => fmt::Debug::fmt(handle, f),
         }
     }
@@ -68,21 +86,42 @@ impl LoopCore {
     #[inline(never)]
     fn run_timed(&self, entry: Ready) {
         let (subject, callback) = match &entry {
-            Ready::Task(runnable) => (Subject::Task(runnable.metadata().info()), None),
+            Ready::Task(runnable) => (Subject::of(runnable.metadata()), None),
             Ready::Callback(handle) => (Subject::Callback(handle.clone()), Some(handle.location())),
         };
         self.current_callback.set(callback);
-        let started = Instant::now();
+        let clock = Clock::for_limit(nanos(self.slow_callback_duration.get()));
+        let began = match self.step_ended.get() {
+            0 => clock.now(),
+            ended => ended,
+        };
         self.run_entry(entry);
-        let taken = started.elapsed();
+        let ended = clock.now();
         self.current_callback.set(None);
-        if taken >= self.slow_callback_duration.get() {
-            let seconds = taken.as_secs_f64();
-            say(
-                Level::Warning,
-                format_args!("Executing {subject} took {seconds:.3} seconds"),
-            );
+        let limit = nanos(self.slow_callback_duration.get());
+        self.step_ended.set(match clock == Clock::for_limit(limit) {
+            true => ended,
+            false => 0,
+        });
+        let taken = ended.saturating_sub(began);
+        if clock.exceeds(taken, limit) {
+            self.tell_step(&subject, Duration::from_nanos(taken));
         }
+    }
+
+    #[cold]
+    fn tell_step(&self, subject: &Subject, taken: Duration) {
+        let seconds = taken.as_secs_f64();
+        say(
+            Level::Warning,
+            format_args!("Executing {subject} took {seconds:.3} seconds"),
+        );
+        self.forget_step();
+    }
+
+    /// What comes now is no part of the next step: its begin has to be looked up.
+    pub(super) fn forget_step(&self) {
+        self.step_ended.set(0);
     }
 
     /// A report made by a callback names it in debug mode, if it names nobody else.
@@ -100,16 +139,21 @@ impl LoopCore {
         if observed.has(Interest::WATCHED) {
             self.beat().rest();
         }
-        let (began, timer) = (self.now(), Instant::now());
+        let timer = observed.has(Interest::METRICS).then(Instant::now);
+        // Debug mode has nothing to say of a wait without end, unless somebody hears how long each took.
+        let is_told =
+            observed.has(Interest::DEBUG) && (wait.deadline().is_some() || is_heard(Level::Info));
+        let began = is_told.then(|| self.now());
         let span = self.span("loop", "wait");
         let count = self.wait(wait)?;
         drop(span);
-        if observed.has(Interest::METRICS) {
+        if let Some(timer) = timer {
             self.metrics.count_wait(timer.elapsed());
         }
-        if observed.has(Interest::DEBUG) {
+        if let Some(began) = began {
             self.tell_wait(wait, began, count);
         }
+        self.forget_step();
         Ok(())
     }
 
@@ -150,6 +194,7 @@ impl LoopCore {
             self.metrics.count_late_timers(late.count);
         }
         if self.scheduler.observed.has(Interest::DEBUG) {
+            self.forget_step();
             let seconds = late.worst.as_secs_f64();
             let (count, were) = match late.count {
                 1 => (String::from("A timer"), "was"),
@@ -169,6 +214,7 @@ impl LoopCore {
 
     /// The loop is not run any more.
     pub(super) fn rest(&self) {
+        self.forget_step();
         if self.scheduler.observed.has(Interest::WATCHED) {
             self.beat().rest();
         }

@@ -20,7 +20,7 @@ use crate::inbox::Inbox;
 use crate::task::cell::TaskOptions;
 use crate::task::inquiry::WaitsOn;
 use crate::task::scheduler::{Mail, Posted, Ready, Scheduler};
-use crate::task::{Task, must_look_away};
+use crate::task::{Task, must_look_away_from_thread};
 
 /// The remote control of an [`EventLoop`](crate::EventLoop): `Send`, `Sync`, and harmless after the loop is closed.
 ///
@@ -211,8 +211,10 @@ struct State<T> {
     output: Option<Result<T, JoinError>>,
     /// The output is here, or was taken.
     is_finished: bool,
-    /// `cancel` was called before the task was started.
-    cancel_requested: bool,
+    /// The handle is gone: nobody will ask for the output.
+    is_detached: bool,
+    /// `cancel` was called before the task was started: why, and with which text.
+    cancel_requested: Option<(CancelReason, Option<Arc<str>>)>,
     /// The task's number, once it is started.
     task: Option<u64>,
     /// Of the future that awaits the task.
@@ -224,7 +226,8 @@ impl<T> Shared<T> {
         let state = State {
             output: None,
             is_finished: false,
-            cancel_requested: false,
+            is_detached: false,
+            cancel_requested: None,
             task: None,
             waker: None,
         };
@@ -239,10 +242,12 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, output: Result<T, JoinError>) {
+    /// Hands the output over; gives it back if nobody will ask. Whether somebody will is known only under the lock, in which
+    /// the handle's destructor looks for it: else a panic could fall between the two.
+    fn finish(&self, output: Result<T, JoinError>) -> Option<Result<T, JoinError>> {
         let mut state = self.lock();
-        if state.is_finished {
-            return;
+        if state.is_finished || state.is_detached {
+            return Some(output);
         }
         state.is_finished = true;
         state.output = Some(output);
@@ -250,6 +255,7 @@ impl<T> Shared<T> {
         drop(state);
         self.finished.notify_all();
         waker.into_iter().for_each(Waker::wake);
+        None
     }
 }
 
@@ -270,20 +276,22 @@ impl<T: Send + 'static> End<T> {
         let reference = task.task_ref();
         let mut state = self.shared.lock();
         state.task = Some(reference.id());
-        let cancel_requested = state.cancel_requested;
+        let cancel_requested = state.cancel_requested.take();
         drop(state);
-        if cancel_requested {
-            reference.cancel();
+        if let Some((reason, message)) = cancel_requested {
+            reference.cancel_for(reason, message);
         }
         reference.add_done_callback(move |_task| {
-            if Arc::strong_count(&self.shared) == 1 {
-                // Nobody will ask. The output is dropped here, where a panic in it reports itself.
+            if self.shared.lock().is_detached {
+                // The output is dropped here, where a panic in it reports itself.
                 return drop(task);
             }
             if let Poll::Ready(output) =
                 Pin::new(&mut task).poll(&mut Cx::from_waker(Waker::noop()))
             {
-                self.shared.finish(output);
+                if let Some(Err(error)) = self.shared.finish(output) {
+                    report_unseen(error);
+                }
             }
         });
     }
@@ -297,10 +305,19 @@ impl<T> Drop for End<T> {
             subject: Subject::RemoteTask,
             location: self.location,
         };
-        self.shared.finish(Err(JoinError::new(
+        drop(self.shared.finish(Err(JoinError::new(
             JoinErrorKind::Cancelled(cancelled),
             origin,
-        )));
+        ))));
+    }
+}
+
+/// On the loop's thread: a panic that nobody retrieved is reported, as that of any task.
+fn report_unseen(error: JoinError) {
+    if error.is_panic() {
+        let event_loop = running_loop();
+        let exceptions = &event_loop.core().scheduler.exceptions;
+        exceptions.report_unseen_error(error);
     }
 }
 
@@ -312,16 +329,15 @@ impl<T> RemoteTask<T> {
 
     /// Asks the task to stop; returns `false` if it has ended already.
     pub fn cancel(&self) -> bool {
-        let mut state = self.shared.lock();
-        if state.is_finished {
-            return false;
+        self.control().cancel_for(CancelReason::User, None)
+    }
+
+    /// What can be done with the task while somebody else awaits it.
+    pub(crate) fn control(&self) -> RemoteControl<T> {
+        RemoteControl {
+            shared: self.shared.clone(),
+            handle: self.handle,
         }
-        let Some(task) = state.task else {
-            state.cancel_requested = true;
-            return true;
-        };
-        drop(state);
-        self.handle.cancel_task(task, None)
     }
 
     /// Blocks until the task has ended, and returns its output.
@@ -355,26 +371,50 @@ impl<T> RemoteTask<T> {
     }
 }
 
+/// A remote task that somebody else awaits.
+pub(crate) struct RemoteControl<T> {
+    shared: Arc<Shared<T>>,
+    handle: LoopHandle,
+}
+
+impl<T> RemoteControl<T> {
+    pub(crate) fn is_finished(&self) -> bool {
+        self.shared.lock().is_finished
+    }
+
+    /// Asks the task to stop; returns `false` if it has ended already.
+    pub(crate) fn cancel_for(&self, reason: CancelReason, message: Option<Arc<str>>) -> bool {
+        let mut state = self.shared.lock();
+        if state.is_finished {
+            return false;
+        }
+        let Some(task) = state.task else {
+            state.cancel_requested = Some((reason, message));
+            return true;
+        };
+        drop(state);
+        self.handle.cancel_task(task, reason, message)
+    }
+}
+
 impl<T> Drop for RemoteTask<T> {
     /// A panic that was never retrieved is reported, as that of any task.
     fn drop(&mut self) {
-        let Some(Err(error)) = self.shared.lock().output.take() else {
-            return;
-        };
+        let mut state = self.shared.lock();
+        state.is_detached = true;
+        let output = state.output.take();
+        drop(state);
+        let Some(Err(error)) = output else { return };
         if !error.is_panic() {
             return;
         }
-        let context = ExceptionContext::new("Task exception was never retrieved")
-            .with_error(error.to_string());
         if self.handle.is_closed() {
-            return log_failure(&context);
+            let context = ExceptionContext::new("Task exception was never retrieved");
+            return log_failure(&context.with_error(error));
         }
-        let report = move || {
-            let context =
-                ExceptionContext::new("Task exception was never retrieved").with_error(error);
-            running_loop().call_exception_handler(context);
-        };
-        let _ = self.handle.call_soon_threadsafe(report);
+        let _ = self
+            .handle
+            .call_soon_threadsafe(move || report_unseen(error));
     }
 }
 
@@ -382,7 +422,8 @@ impl<T> Future for RemoteTask<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
-        if must_look_away(cx, || WaitsOn::new("a task of another thread's call")) {
+        let what = || WaitsOn::new("a task of another thread's call");
+        if must_look_away_from_thread(cx, what, || self.shared.lock().output.is_some()) {
             return Poll::Pending;
         }
         let mut state = self.shared.lock();
@@ -409,10 +450,10 @@ impl<T> fmt::Debug for RemoteTask<T> {
 
 impl LoopHandle {
     /// Sends a cancellation to the task with this number; `false` if the loop is closed.
-    fn cancel_task(&self, id: u64, message: Option<Arc<str>>) -> bool {
+    fn cancel_task(&self, id: u64, reason: CancelReason, message: Option<Arc<str>>) -> bool {
         let cancel = move || {
             if let Some(task) = running_loop().core().scheduler.task(id) {
-                task.cancel_for(CancelReason::User, message);
+                task.cancel_for(reason, message);
             }
         };
         self.call_soon_threadsafe(cancel).is_ok()
@@ -448,12 +489,13 @@ impl CancelHandle {
     ///
     /// Whether the task takes it is decided on the loop's thread: it may be done by then.
     pub fn cancel(&self) -> bool {
-        self.handle.cancel_task(self.task, None)
+        self.handle.cancel_task(self.task, CancelReason::User, None)
     }
 
     /// The same, with a text for the one who receives the cancellation.
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
+        let message = Some(message.into().into());
         self.handle
-            .cancel_task(self.task, Some(message.into().into()))
+            .cancel_task(self.task, CancelReason::User, message)
     }
 }

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::panic::{self, Location};
 use std::time::Instant;
 
-use super::{EventLoop, LoopCore, current};
+use super::{EnteredCompanions, EventLoop, LoopCore, current};
 use crate::error::{JoinError, JoinErrorKind, RunError};
 use crate::large::is_large;
 use crate::task::cell::{RunsIn, TaskOptions};
@@ -15,6 +15,7 @@ pub(crate) struct Running<'a> {
     event_loop: &'a EventLoop,
     _scheduler: raw::EnteredScheduler,
     _current: current::Entered,
+    _companions: EnteredCompanions,
 }
 
 impl<'a> Running<'a> {
@@ -33,12 +34,15 @@ impl<'a> Running<'a> {
         if current::try_running_loop().is_some() {
             return Err(RunError::AnotherLoopRunning);
         }
+        // Somebody else's code, which may panic.
+        let companions = core.enter_companions();
         core.running.set(true);
         core.look_at_timers_first();
         Ok(Running {
             event_loop,
             _scheduler: core.scheduler.enter(),
             _current: current::enter(event_loop),
+            _companions: companions,
         })
     }
 }

@@ -39,8 +39,9 @@ impl LoopCore {
     /// Takes what other threads and signals left.
     fn receive_mail(&self) {
         if self.scheduler.has_mail() {
+            let is_interrupted = self.scheduler.inbox.take_interrupt();
             self.scheduler.collect_mail();
-            if self.scheduler.inbox.take_interrupt() {
+            if is_interrupted {
                 let callback = self.on_interrupt.borrow().clone();
                 if let Some(callback) = callback {
                     callback();

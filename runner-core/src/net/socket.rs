@@ -17,10 +17,20 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 /// queue full tries again only after a second.
 const BACKLOG: i32 = 1024;
 
+/// Whether other listeners may have the same address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    Alone,
+    Shared,
+}
+
 /// Makes a listener on `address`, which may be in use by connections that are about to end.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = new(family(address), SocketType::STREAM)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    if sharing == Sharing::Shared {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))

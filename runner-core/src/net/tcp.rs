@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::addrs::{ToSocketAddrs, first_good, lookup_host};
 use super::happy_eyeballs::first_connected;
+use super::socket::Sharing;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::stream::{self, Stream, implement_futures_io};
 use super::{listener, socket};
@@ -64,9 +65,55 @@ impl TcpListener {
     ///
     /// Nothing stays behind.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let listener = first_good(address, async |address| socket::listen(address)).await?;
+        TcpListener::bind_with(address, Sharing::Alone).await
+    }
+
+    /// The same, where other listeners may have the same address, if they are made by this method too: those of the other
+    /// workers of a [`Runner`](crate::Runner), or of other processes of the same user.
+    ///
+    /// The option `SO_REUSEPORT` is set. On Linux the system then deals out the connections, by a hash of both addresses:
+    /// each listener has a queue of its own, and each worker's loop accepts for itself. The connections that wait in a
+    /// listener's queue when it is closed are reset. Other systems may give all connections to one of the listeners.
+    ///
+    /// Port 0 lets the system choose a port for each listener. To share one, bind the first listener to port 0, and the others
+    /// to what [`local_addr`](TcpListener::local_addr) says then.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](TcpListener::bind).
+    ///
+    /// # Panics
+    ///
+    /// As [`bind`](TcpListener::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing stays behind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use runner_core as asyncio;
+    /// use asyncio::net::TcpListener;
+    ///
+    /// asyncio::run(async {
+    ///     let first = TcpListener::bind_shared("127.0.0.1:0").await?;
+    ///     let second = TcpListener::bind_shared(first.local_addr()?).await?;
+    ///     assert_eq!(first.local_addr()?, second.local_addr()?);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap()
+    /// .unwrap();
+    /// ```
+    #[doc(alias = "reuse_port")]
+    pub async fn bind_shared(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        TcpListener::bind_with(address, Sharing::Shared).await
+    }
+
+    async fn bind_with(address: impl ToSocketAddrs, sharing: Sharing) -> io::Result<TcpListener> {
+        let listen = async |address| socket::listen(address, sharing);
         Ok(TcpListener {
-            io: Async::from_nonblocking(listener),
+            io: Async::from_nonblocking(first_good(address, listen).await?),
         })
     }
 

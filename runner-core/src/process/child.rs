@@ -13,7 +13,7 @@ use super::reaper::{self, Ward};
 use crate::event_loop::try_running_loop;
 use crate::io::{PipeReader, PipeWriter};
 use crate::task::inquiry::WaitsOn;
-use crate::task::{must_look_away, spend_budget};
+use crate::task::{must_look_away_from_thread, spend_budget};
 
 /// A child process that was started by [`Command::spawn`](super::Command::spawn).
 ///
@@ -91,7 +91,8 @@ impl Child {
     }
 
     fn poll_wait(&self, cx: &mut Cx<'_>) -> Poll<io::Result<ExitStatus>> {
-        if must_look_away(cx, || WaitsOn::new(self.ward.to_string())) {
+        let what = || WaitsOn::new(self.ward.to_string());
+        if must_look_away_from_thread(cx, what, || self.ward.outcome().is_some()) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));

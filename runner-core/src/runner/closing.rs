@@ -28,6 +28,7 @@ struct State {
 }
 
 impl Closing {
+    #[inline]
     pub(super) fn new(event_loop: &EventLoop, before: Presses) -> Closing {
         let state = State {
             armed: RefCell::new(None),
@@ -42,6 +43,7 @@ impl Closing {
 
     /// From now on a press hurries the close, if signals are this runner's to handle. Where they are not, or cannot be, a
     /// signal does what it did before. They may be `inherited` from the run.
+    #[inline]
     pub(super) fn arm(&self, wanted: &[i32], inherited: Option<Armed>) {
         if wanted.is_empty() {
             return;
@@ -67,6 +69,7 @@ impl Closing {
 
     /// Gives the signals back, and tells what the presses in this close come to: the error, and how many presses there were
     /// in run and close together.
+    #[inline]
     pub(super) fn outcome(self) -> Option<(RunError, u32)> {
         let armed = self.state.armed.take()?;
         // Also those that came after the loop's last turn, in a destructor.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::interrupt::presses_now;
 use super::program::{Program, Underway};
+use super::workers::with_crewmates;
 use crate::event_loop::LoopHandle;
 
 /// Asks for the orderly end of the program, with `code` as its exit status.
@@ -15,9 +16,9 @@ use crate::event_loop::LoopHandle;
 /// runner closes as always: tasks, exit hooks, async generators, jobs. After that `#[asyncio::main]` ends the process with
 /// `code`; [`run`](crate::run) and [`Runner::run`](crate::Runner::run) return [`RunError::Exit`](crate::RunError::Exit).
 ///
-/// Call it from anywhere: in a task or a callback it ends the run that this belongs to, in any other thread the run that
-/// began first of those under way. It returns at once; what follows the call still runs, up to the next await of the main
-/// task. Called while the runner closes, it only sets the status.
+/// Call it from anywhere: in a task or a callback it ends the run that this belongs to, on the loop of any of its workers;
+/// in any other thread the run that began first of those under way. It returns at once; what follows the call still runs, up
+/// to the next await of the main task. Called while the runner closes, it only sets the status.
 ///
 /// * The first code other than 0 stays: a later call does not hide a failure, but 0 gives way to one.
 /// * A main task that swallows the cancellation and returns does not undo the exit, but if `#[asyncio::main]` is on a
@@ -53,7 +54,8 @@ pub fn exit(code: u8) {
         program.stop_main();
         return;
     }
-    let Some(request) = Underway::oldest() else {
+    let of_crew = with_crewmates(|mates| mates.exit.clone());
+    let Some(request) = of_crew.or_else(Underway::oldest) else {
         panic!(
             "`asyncio::exit({code})` was called while no runner runs or closes; use `std::process::exit`, or return from `main`"
         );

@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::pin::Pin;
 
 use super::program::Program;
+use super::workers::with_crewmates;
 use crate::context::{Context, copy_context};
 use crate::event_loop::{EventLoop, running_loop};
 use crate::exception::ExceptionContext;
@@ -46,7 +47,8 @@ pub(super) struct ExitHooks {
 ///
 /// # Panics
 ///
-/// When no loop runs on this thread, or one that no [`Runner`](crate::Runner) owns: nobody would run the hook.
+/// When no loop runs on this thread, or one that no [`Runner`](crate::Runner) owns: nobody would run the hook. On a worker
+/// other than the first as well: hooks run on the loop of main, one after another, and are registered there.
 ///
 /// # Examples
 ///
@@ -72,6 +74,10 @@ where
 {
     let event_loop = running_loop();
     let Some(program) = Program::here() else {
+        assert!(
+            with_crewmates(|_| ()).is_none(),
+            "exit hooks run on the loop of main: call `asyncio::at_exit` there, and not on another worker"
+        );
         panic!(
             "`asyncio::at_exit` needs a runner: the loop that runs here is driven by hand, and nobody would run the hook"
         );

@@ -4,34 +4,42 @@
 //! state is restored, the runner stays usable, and `close` still goes through all of its phases. This is the top of the
 //! runtime: it puts the pieces together and nothing below knows it.
 
+mod builder;
 mod closing;
+mod crew;
 mod dumps;
 mod exit;
 mod hooks;
 mod inspection;
 pub(crate) mod interrupt;
 mod ladder;
+mod loop_maker;
 mod observers;
 mod outcome;
 mod program;
 mod report;
 mod shutdown;
+mod sibling;
+mod workers;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::panic::{self, Location};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
+pub use self::builder::{DetachedPanic, IntoEventLoop, RunnerBuilder};
 pub use self::exit::exit;
 pub use self::hooks::at_exit;
 pub(crate) use self::outcome::Ended;
-pub use self::report::{AbandonedChild, AbandonedJob, ShutdownReport, Survivor};
+pub use self::report::{
+    AbandonedChild, AbandonedCompanion, AbandonedJob, AbandonedWorker, ShutdownReport, Survivor,
+};
+pub use self::workers::{Worker, WorkerTask, spawn_on, worker, workers};
 
+use self::builder::Options;
 use self::closing::Closing;
+use self::crew::Crew;
 use self::interrupt::{Armed, Presses};
 use self::ladder::Ladder;
 use self::observers::Observers;
@@ -41,7 +49,6 @@ use crate::error::RunError;
 use crate::event_loop::{EventLoop, set_event_loop, try_running_loop};
 use crate::exception::ExceptionContext;
 use crate::large::is_large;
-use crate::signals::{SIGHUP, SIGINT, SIGTERM};
 use crate::task::cell::{RunsIn, TaskOptions};
 
 /// Runs `future` on a new loop, closes the loop in an orderly way, and returns the future's output.
@@ -140,49 +147,9 @@ pub struct Runner {
     armed: Cell<Option<Armed>>,
     /// While the runner is initialised.
     observers: Cell<Option<Box<Observers>>>,
+    /// While the runner is initialised: the other workers.
+    crew: Cell<Option<Box<Crew>>>,
 }
-
-/// What the builder was told.
-struct Options {
-    debug: Option<bool>,
-    loop_factory: RefCell<Option<LoopFactory>>,
-    interrupt: bool,
-    terminate: bool,
-    hangup: bool,
-    shutdown_timeout: Option<Duration>,
-    detached_panic: DetachedPanic,
-    blocked_loop_after: Option<Duration>,
-    /// As the environment says, unless set.
-    trace: Option<Box<Path>>,
-    /// As debug mode, unless set.
-    dump_on_signal: Option<bool>,
-}
-
-/// What a panic does in a task that nobody awaits; see [`RunnerBuilder::detached_panic`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DetachedPanic {
-    /// It is reported to the exception handler, and the program goes on.
-    #[default]
-    Report,
-    /// It is reported, the main task is cancelled, and the run goes on with the panic once that has ended.
-    Stop,
-}
-
-impl Options {
-    /// The signals that are presses of the ladder.
-    fn presses(&self) -> Vec<i32> {
-        let asked = [
-            (self.interrupt, SIGINT),
-            (self.terminate, SIGTERM),
-            (self.hangup, SIGHUP),
-        ];
-        let wanted = asked.into_iter().filter(|(is_wanted, _)| *is_wanted);
-        wanted.map(|(_, signal)| signal).collect()
-    }
-}
-
-type LoopFactory = Box<dyn FnMut() -> io::Result<EventLoop>>;
 
 enum State {
     Created,
@@ -217,20 +184,7 @@ impl Runner {
 
     /// Configures a runner before it is made.
     pub fn builder() -> RunnerBuilder {
-        RunnerBuilder {
-            options: Options {
-                debug: None,
-                loop_factory: RefCell::new(None),
-                interrupt: true,
-                terminate: false,
-                hangup: false,
-                shutdown_timeout: None,
-                detached_panic: DetachedPanic::Report,
-                blocked_loop_after: None,
-                trace: None,
-                dump_on_signal: None,
-            },
-        }
+        RunnerBuilder::new()
     }
 
     /// Runs `future` on the runner's loop until it is done, and returns its output.
@@ -368,6 +322,10 @@ impl Runner {
         if let Some(debug) = self.options.debug {
             event_loop.set_debug(debug);
         }
+        let crew = match self.options.siblings() {
+            0 => None,
+            count => Some(self.start_crew(&event_loop, count)?),
+        };
         self.observers
             .set(Observers::begin(&event_loop, &self.options));
         if is_current {
@@ -379,24 +337,44 @@ impl Runner {
             program: Program::enter(&event_loop),
             event_loop,
         };
+        if let Some(crew) = crew {
+            let workers = crew.introduce(live.program.exit.clone());
+            let _ = live.program.workers.set(workers);
+            self.crew.set(Some(crew));
+        }
         *self.state.borrow_mut() = State::Initialized(live.clone());
         Ok(live)
     }
 
+    /// Starts the other workers. Without them the loop is of no use.
+    #[cold]
+    fn start_crew(&self, event_loop: &EventLoop, count: usize) -> Result<Box<Crew>, RunError> {
+        let settings = self.options.of_siblings(event_loop.debug());
+        match Crew::start(event_loop, count, &settings) {
+            Ok(crew) => Ok(Box::new(crew)),
+            Err(error) => {
+                let _ = event_loop.close();
+                Err(RunError::EventLoop(error))
+            }
+        }
+    }
+
+    /// Takes the other workers out. A process that was forked has none.
+    fn take_crew(&self, event_loop: &EventLoop) -> Option<Box<Crew>> {
+        let crew = self.crew.take()?;
+        if event_loop.core().is_forked() {
+            crew.forget();
+            return None;
+        }
+        Some(crew)
+    }
+
     /// Makes the loop; `true` if it is to be the thread's current one, which a factory's is not.
     fn make_loop(&self) -> Result<(EventLoop, bool), RunError> {
-        let mut factory = self.options.loop_factory.borrow_mut();
-        let Some(factory) = &mut *factory else {
-            return Ok((EventLoop::new().map_err(RunError::EventLoop)?, true));
-        };
-        let event_loop = factory().map_err(RunError::EventLoop)?;
-        if event_loop.is_closed() {
-            return Err(RunError::LoopClosed);
+        match &mut *self.options.loop_maker.borrow_mut() {
+            Some(maker) => maker.make(),
+            None => Ok((EventLoop::new().map_err(RunError::EventLoop)?, true)),
         }
-        if event_loop.is_running() {
-            return Err(RunError::AlreadyRunning);
-        }
-        Ok((event_loop, false))
     }
 
     /// Ends the loop in an orderly way: cancels every task and waits for it, closes async generators, shuts the default
@@ -443,7 +421,9 @@ impl Runner {
         let closing = Closing::new(&live.event_loop, self.presses.get());
         closing.arm(&self.options.presses(), self.armed.take());
         let timeout = self.options.shutdown_timeout;
-        let report = shutdown::shut_down(&live.event_loop, &live.program.hooks, &closing, timeout);
+        let crew = self.take_crew(&live.event_loop);
+        let hooks = &live.program.hooks;
+        let report = shutdown::shut_down(&live.event_loop, hooks, &closing, timeout, crew);
         live.program.leave();
         if live.is_current {
             set_event_loop(None);
@@ -513,6 +493,7 @@ impl Drop for Runner {
         {
             let why = "the runner was dropped inside of another running loop";
             live.program.hooks.give_up(&live.event_loop, why);
+            drop(self.take_crew(&live.event_loop));
             let _ = live.event_loop.close();
             live.program.leave();
         }
@@ -524,237 +505,5 @@ impl fmt::Debug for Runner {
         f.debug_struct("Runner")
             .field("state", &self.state())
             .finish_non_exhaustive()
-    }
-}
-
-/// Configures a [`Runner`]; made by [`Runner::builder`].
-///
-/// # Examples
-///
-/// ```
-/// # use runner_core as asyncio;
-/// use std::time::Duration;
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let runner = asyncio::Runner::builder()
-///     .loop_factory(|| asyncio::EventLoop::builder().virtual_time().build())
-///     .debug(true)
-///     .shutdown_timeout(Duration::from_secs(20))
-///     .build();
-/// runner.run(asyncio::sleep(Duration::from_secs(86_400)))?;
-/// runner.close()?;
-/// # Ok(())
-/// # }
-/// ```
-#[must_use = "a builder does nothing until `build` is called"]
-pub struct RunnerBuilder {
-    options: Options,
-}
-
-impl RunnerBuilder {
-    /// Switches debug mode on or off; unless this is called, the loop decides (`ASYNCIO_DEBUG`). What it does is in
-    /// [`debug`](crate::debug).
-    pub fn debug(mut self, debug: bool) -> RunnerBuilder {
-        self.options.debug = Some(debug);
-        self
-    }
-
-    /// Sets what makes the loop. Called at the first use, and again at the next one if it failed.
-    ///
-    /// The runner closes the loop that it got, but does not make it the thread's current one.
-    pub fn loop_factory<L: IntoEventLoop>(
-        mut self,
-        mut factory: impl FnMut() -> L + 'static,
-    ) -> RunnerBuilder {
-        self.options.loop_factory =
-            RefCell::new(Some(Box::new(move || factory().into_event_loop())));
-        self
-    }
-
-    /// Says whether Ctrl-C cancels the running future; it does unless this is called with `false`. The other signals have
-    /// switches of their own.
-    pub fn interrupt(mut self, interrupt: bool) -> RunnerBuilder {
-        self.options.interrupt = interrupt;
-        self
-    }
-
-    /// Says whether the system's request to end the program (SIGTERM) is treated like Ctrl-C.
-    pub fn terminate(mut self, terminate: bool) -> RunnerBuilder {
-        self.options.terminate = terminate;
-        self
-    }
-
-    /// Says whether the loss of the terminal (SIGHUP) is treated like Ctrl-C.
-    ///
-    /// Without it the process dies at once when its terminal is closed, as any program does. Under `nohup`, SIGHUP stays
-    /// ignored. A service that reads its configuration again at SIGHUP wants [`signal::hangup`](crate::signal::hangup)
-    /// instead.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// # use std::{process::Command, time::Duration};
-    /// # fn hang_up() { Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap(); }
-    /// let runner = asyncio::Runner::builder().terminate(true).hangup(true).build();
-    /// # if cfg!(target_os = "linux") {
-    /// let outcome = runner.run(async {
-    /// #   asyncio::running_loop().call_soon(hang_up);
-    ///     let session = asyncio::sleep(Duration::from_secs(3600));
-    ///     asyncio::finally(session, async || println!("saved")).await;
-    /// });
-    /// assert!(matches!(outcome, Err(asyncio::RunError::HungUp)));
-    /// # }
-    /// ```
-    pub fn hangup(mut self, hangup: bool) -> RunnerBuilder {
-        self.options.hangup = hangup;
-        self
-    }
-
-    /// Limits the whole orderly shutdown. Tasks that are left then are named on stderr, and dropped.
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> RunnerBuilder {
-        self.options.shutdown_timeout = Some(timeout);
-        self
-    }
-
-    /// Says what a panic does in a task that nobody awaits: it is reported and the program goes on, unless this is called
-    /// with [`DetachedPanic::Stop`].
-    ///
-    /// Then the first such panic ends the program in an orderly way: it is reported, the main task is cancelled and may
-    /// clean up, and [`run`](Runner::run) goes on with the task's panic, whatever main has returned; the close goes through
-    /// all phases, and the process ends with status 101. A panic during the close is reported, as ever. A task counts as one
-    /// that nobody awaits from the moment its handle is gone.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// # std::panic::set_hook(Box::new(|_| {}));
-    /// let runner = asyncio::Runner::builder()
-    ///     .detached_panic(asyncio::DetachedPanic::Stop)
-    ///     .build();
-    /// let run = || {
-    ///     runner.run(async {
-    ///         drop(asyncio::spawn(async { panic!("out of cheese") }));
-    ///         std::future::pending::<()>().await;
-    ///     })
-    /// };
-    /// let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
-    /// assert_eq!(*panic.downcast::<&str>().unwrap(), "out of cheese");
-    /// ```
-    pub fn detached_panic(mut self, detached_panic: DetachedPanic) -> RunnerBuilder {
-        self.options.detached_panic = detached_panic;
-        self
-    }
-
-    /// Has a thread report when the loop is blocked for so long; see
-    /// [`EventLoop::set_blocked_loop_after`]. Debug mode is not needed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// use std::time::Duration;
-    ///
-    /// let runner = asyncio::Runner::builder().blocked_loop_after(Duration::from_secs(1)).build();
-    /// runner.run(async { "no harm done" }).unwrap();
-    /// ```
-    pub fn blocked_loop_after(mut self, limit: Duration) -> RunnerBuilder {
-        self.options.blocked_loop_after = Some(limit);
-        self
-    }
-
-    /// Says whether SIGQUIT (Ctrl-\ on a terminal) and SIGUSR1 make the program print on stderr what each of its tasks waits
-    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode.
-    ///
-    /// The signals are taken from the runner's first use to the end of its close, and then do what they did before. One that
-    /// the program ignores, or has a handler of its own for, is left alone; listeners of [`signal`](crate::signal) are told
-    /// beside this. Without either, both signals end the process, by default. If the loop does not answer within 100 ms, the
-    /// program says what blocks it instead, and prints the tasks when the loop goes on.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// # use std::{process::Command, time::Duration};
-    /// # fn ask() { Command::new("kill").args(["-USR1", &std::process::id().to_string()]).status().unwrap(); }
-    /// let runner = asyncio::Runner::builder().dump_on_signal(true).build();
-    /// runner
-    ///     .run(async {
-    /// #       ask();
-    ///         // `kill -USR1` prints: main waits for sleep (..), with the line that started it.
-    ///         asyncio::sleep(Duration::from_millis(10)).await;
-    ///     })
-    ///     .unwrap();
-    /// ```
-    pub fn dump_on_signal(mut self, dump: bool) -> RunnerBuilder {
-        self.options.dump_on_signal = Some(dump);
-        self
-    }
-
-    /// Writes the program's life to a file that [Perfetto](https://ui.perfetto.dev) and other viewers of Chrome's trace format
-    /// draw: each poll with the task's name and the line that spawned it, waits, wakes, spawns, timers, blocking jobs and the
-    /// phases of the shutdown. The environment variable `ASYNCIO_TRACE` does the same for a program as it is, unless this is
-    /// called. `%p` in the name becomes the process's number.
-    ///
-    /// The file is a whole JSON array at each moment, with what is under way at its end, so that it can be read whatever the
-    /// process has died of; only the last 20 ms may be missing then. It holds at most 64 MiB, or as many bytes as
-    /// `ASYNCIO_TRACE_LIMIT` says, and its last event says so if that was not enough. A later runner of the same process that
-    /// is given the same name continues it. A trace that cannot be written is said on stderr, and keeps nothing from running.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use runner_core as asyncio;
-    /// let path = std::env::temp_dir().join("asyncio-example-%p.json");
-    /// let runner = asyncio::Runner::builder().trace(path).build();
-    /// runner.run(asyncio::yield_now()).unwrap();
-    /// runner.close().unwrap();
-    /// # let name = format!("asyncio-example-{}.json", std::process::id());
-    /// # let text = std::fs::read_to_string(std::env::temp_dir().join(&name)).unwrap();
-    /// # std::fs::remove_file(std::env::temp_dir().join(&name)).unwrap();
-    /// # assert!(text.contains("\"cat\":\"poll\""), "{text}");
-    /// ```
-    pub fn trace(mut self, path: impl Into<PathBuf>) -> RunnerBuilder {
-        self.options.trace = Some(path.into().into());
-        self
-    }
-
-    /// Makes the runner. Nothing is opened or started.
-    pub fn build(self) -> Runner {
-        Runner {
-            options: self.options,
-            state: RefCell::new(State::Created),
-            presses: Rc::default(),
-            closes_next: Cell::new(false),
-            armed: Cell::new(None),
-            observers: Cell::new(None),
-        }
-    }
-}
-
-/// What a loop factory may return: a loop, or the attempt to make one.
-#[diagnostic::on_unimplemented(
-    message = "a loop factory returns `EventLoop` or `io::Result<EventLoop>`, not `{Self}`",
-    label = "this one returns `{Self}`"
-)]
-pub trait IntoEventLoop {
-    /// Returns the loop.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    fn into_event_loop(self) -> io::Result<EventLoop>;
-}
-
-impl IntoEventLoop for EventLoop {
-    fn into_event_loop(self) -> io::Result<EventLoop> {
-        Ok(self)
-    }
-}
-
-impl IntoEventLoop for io::Result<EventLoop> {
-    fn into_event_loop(self) -> io::Result<EventLoop> {
-        self
     }
 }

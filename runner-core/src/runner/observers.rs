@@ -5,8 +5,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use super::Options;
+use super::builder::Options;
+use super::crew::Settings;
 use super::dumps::Dumps;
 use super::inspection::Inspection;
 use crate::event_loop::EventLoop;
@@ -42,10 +44,7 @@ impl Observers {
     #[inline]
     pub(super) fn begin(event_loop: &EventLoop, options: &Options) -> Option<Box<Observers>> {
         if let Some(limit) = options.blocked_loop_after {
-            if let Err(error) = event_loop.set_blocked_loop_after(limit) {
-                let why = format_args!("Blocked loops will not be reported: {error}");
-                say(Level::Warning, why);
-            }
+            begin_watchdog(event_loop, limit);
         }
         let wishes = WISHES.get_or_init(look_up).as_deref();
         let dumps = options.dump_on_signal;
@@ -54,6 +53,17 @@ impl Observers {
             return None;
         }
         Some(Observers::of(event_loop, options, wishes, dumps))
+    }
+
+    /// Lets those look on that know of several loops. A time line and `asyncio-ps` show the first one.
+    pub(super) fn of_sibling(event_loop: &EventLoop, settings: &Settings) -> Option<Observers> {
+        if let Some(limit) = settings.blocked_loop_after {
+            begin_watchdog(event_loop, limit);
+        }
+        settings.dump_on_signal.then(|| Observers {
+            _dumps: Some(Dumps::begin(event_loop)),
+            _inspection: None,
+        })
     }
 
     #[cold]
@@ -75,6 +85,13 @@ impl Observers {
                 .flatten(),
             _dumps: dumps.then(|| Dumps::begin(event_loop)),
         })
+    }
+}
+
+fn begin_watchdog(event_loop: &EventLoop, limit: Duration) {
+    if let Err(error) = event_loop.set_blocked_loop_after(limit) {
+        let why = format_args!("Blocked loops will not be reported: {error}");
+        say(Level::Warning, why);
     }
 }
 

@@ -4,12 +4,13 @@
 //! that runs here. Other threads see only the exit requests of runners that run or close at the moment.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exit::ExitRequest;
 use super::hooks::ExitHooks;
+use super::workers::Worker;
 use crate::error::CancelReason;
 use crate::event_loop::{EventLoop, LoopHandle, try_running_loop};
 use crate::exception::drop_quietly;
@@ -21,6 +22,8 @@ pub(super) struct Program {
     handle: LoopHandle,
     pub(super) exit: Arc<ExitRequest>,
     pub(super) hooks: ExitHooks,
+    /// All loops of the program, if there are several.
+    pub(super) workers: OnceCell<Arc<[Worker]>>,
     /// The main task of the run under way.
     main: RefCell<Option<TaskRef>>,
     /// It was asked to stop by `exit`, or by a panic that stops the program.
@@ -51,6 +54,7 @@ impl Program {
             handle,
             exit: Arc::new(ExitRequest::new(handle)),
             hooks: ExitHooks::default(),
+            workers: OnceCell::new(),
             main: RefCell::default(),
             asked: Cell::new(false),
             panic: Cell::new(None),
@@ -121,6 +125,14 @@ impl Program {
             }
         }
         self.stop_main();
+    }
+
+    /// The same for a panic on another worker, told in a callback of the first loop. Between two runs there is nobody to stop.
+    pub(super) fn stop_run_for(payload: Box<dyn Any + Send>) {
+        match Program::here() {
+            Some(program) if program.main.borrow().is_some() => program.stop_for(payload),
+            _ => drop_quietly(payload),
+        }
     }
 
     /// Takes the panic that stopped the program.

@@ -1,26 +1,41 @@
 //! The orderly end of a loop, phase by phase.
 //!
 //! The order is always the same, whatever fails on the way: (1) every task is cancelled and awaited, (2) exit hooks run,
-//! (3) async generators are closed, (4) the default executor is shut down, (5) children that are to end with the loop are
-//! killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed. One deadline bounds
-//! all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which sees to that.
+//! (3) async generators are closed, (4) the default executor is shut down, then what runs beside the loop, (5) children that are
+//! to end with the loop are killed and awaited, and what was written to the standard streams goes out, (6) the loop is closed.
+//! One deadline bounds all of it, if one is set; a press of Ctrl-C brings it nearer. Every wait goes through `wait_while`, which
+//! sees to that.
+//!
+//! With several workers the first loop leads (`leading.rs`), and the others obey (`obeying.rs`): all go through a phase side by
+//! side, and the next one begins when all are done, so that whoever cleans up can still reach the other loops. A loop without
+//! siblings pays for that with a test per phase.
+
+mod leading;
+mod notice;
+mod obeying;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
+pub(super) use self::obeying::obey;
+
+use self::notice::{Notice, WaitsFor, write_to_stderr};
 use super::closing::Closing;
+use super::crew::{Crew, Desk, Order};
 use super::hooks::{self, ExitHooks, Hook};
 use super::report::{
-    AbandonedChild, AbandonedJob, ShutdownReport, Survivor, abandoned_children_text,
+    AbandonedChild, AbandonedCompanion, AbandonedJob, ShutdownReport, Survivor,
+    abandoned_children_text, abandoned_workers_text,
 };
+use super::workers::Worker;
 use crate::cancel::timeout;
 use crate::error::{CancelReason, JoinError, RunError, panic_text};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{Companion, EventLoop};
 use crate::io;
 use crate::process::{self, LeftChild};
 use crate::task::cell::{RunsIn, TaskOptions};
@@ -35,9 +50,6 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a close waits that was hurried by a press of Ctrl-C.
 const HURRIED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After this, and then ever more rarely, the shutdown says whom it waits for.
-const FIRST_NOTICE: Duration = Duration::from_secs(10);
-
 /// Goes through all phases.
 ///
 /// # Errors
@@ -48,34 +60,30 @@ pub(super) fn shut_down(
     hooks: &ExitHooks,
     closing: &Closing,
     timeout: Option<Duration>,
+    crew: Option<Box<Crew>>,
 ) -> Result<ShutdownReport, RunError> {
     let exceptions = event_loop.core().scheduler.exceptions.clone();
+    // What is cut off is dropped between two runs.
+    let _entered = event_loop.core().enter_companions();
     exceptions.begin_shutdown();
-    let now = event_loop.time();
-    let mut shutdown = Shutdown {
-        event_loop,
-        is_drawn: event_loop.core().is_drawn(),
-        hooks,
-        closing,
-        deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
-        hurried: false,
-        asked: BTreeMap::new(),
-        notice: Notice::new(now),
-        report: ShutdownReport::default(),
-        failure: None,
-    };
+    let mut shutdown = Shutdown::new(event_loop, hooks, Hurry::OfClosing(closing), timeout);
+    shutdown.crew = crew.as_deref();
     shutdown.look_at_presses();
-    for phase in [&END_TASKS, &CLOSE_GENERATORS, &STOP_EXECUTOR] {
-        shutdown.attempt(phase);
-        // What came only now is ended in the same way.
-        shutdown.attempt(&RUN_EXIT_HOOKS);
-        shutdown.attempt(&END_TASKS);
-        shutdown.note_survivors();
+    for (order, phase) in [
+        (Order::EndTasks, &END_TASKS),
+        (Order::CloseAsyncgens, &CLOSE_GENERATORS),
+        (Order::StopExecutor, &STOP_EXECUTOR),
+    ] {
+        shutdown.go_through(order, phase);
+    }
+    if shutdown.crew.is_some() || event_loop.core().has_companions() {
+        shutdown.go_through(Order::EndCompanions, &END_COMPANIONS);
     }
     // Neither of them lets code of the program run, so nothing comes afterwards.
     if process::is_in_use() {
-        shutdown.attempt(&END_CHILDREN);
+        shutdown.attempt_on_all(Order::EndChildren, &END_CHILDREN);
     }
+    shutdown.close_siblings();
     if io::are_streams_in_use() {
         shutdown.attempt(&FLUSH_OUTPUT);
     }
@@ -85,6 +93,13 @@ pub(super) fn shut_down(
         failure,
         ..
     } = shutdown;
+    if let Some(crew) = crew {
+        let others = crew.end();
+        if !others.abandoned_workers().is_empty() {
+            write_to_stderr(&abandoned_workers_text(others.abandoned_workers()));
+        }
+        report.absorb(others);
+    }
     let closed = event_loop.close();
     report.errors.extend(exceptions.end_shutdown());
     match failure {
@@ -116,6 +131,10 @@ static RUN_EXIT_HOOKS: Phase = Phase {
     name: "run exit hooks",
     go_through: |it| it.run_exit_hooks(),
 };
+static END_COMPANIONS: Phase = Phase {
+    name: "end companions",
+    go_through: |it| it.end_companions(),
+};
 static END_CHILDREN: Phase = Phase {
     name: "end children",
     go_through: |it| it.end_children(),
@@ -130,8 +149,11 @@ struct Shutdown<'a> {
     event_loop: &'a EventLoop,
     /// Its phases are drawn on a time line.
     is_drawn: bool,
+    worker: Worker,
+    /// Those that are led.
+    crew: Option<&'a Crew>,
     hooks: &'a ExitHooks,
-    closing: &'a Closing,
+    hurry: Hurry<'a>,
     deadline: Option<Instant>,
     /// The deadline is that of a hurried close.
     hurried: bool,
@@ -143,8 +165,60 @@ struct Shutdown<'a> {
     failure: Option<RunError>,
 }
 
+/// Who says that no more than a second is left.
+#[derive(Clone, Copy)]
+enum Hurry<'a> {
+    /// A press of Ctrl-C.
+    OfClosing(&'a Closing),
+    /// The first loop.
+    OfDesk(&'a Desk),
+}
+
+impl Hurry<'_> {
+    fn is_on(self) -> bool {
+        match self {
+            Hurry::OfClosing(closing) => closing.is_hurried(),
+            Hurry::OfDesk(desk) => desk.is_hurried(),
+        }
+    }
+}
+
+impl<'a> Shutdown<'a> {
+    fn new(
+        event_loop: &'a EventLoop,
+        hooks: &'a ExitHooks,
+        hurry: Hurry<'a>,
+        timeout: Option<Duration>,
+    ) -> Shutdown<'a> {
+        let now = event_loop.time();
+        Shutdown {
+            event_loop,
+            is_drawn: event_loop.core().is_drawn(),
+            worker: Worker::new(0, event_loop.handle()),
+            crew: None,
+            hooks,
+            hurry,
+            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            hurried: false,
+            asked: BTreeMap::new(),
+            notice: Notice::new(now),
+            report: ShutdownReport::default(),
+            failure: None,
+        }
+    }
+}
+
 impl Shutdown<'_> {
-    /// Goes through one phase; what fails in it keeps no other from being gone through.
+    /// Goes through one phase that may let code of the program run. What comes only in it is ended in the same way.
+    fn go_through(&mut self, order: Order, phase: &'static Phase) {
+        self.attempt_on_all(order, phase);
+        self.attempt(&RUN_EXIT_HOOKS);
+        self.attempt_on_all(Order::EndTasks, &END_TASKS);
+        self.order(Order::NoteSurvivors);
+        self.note_survivors();
+    }
+
+    /// Attempts one phase, or a part of it; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, phase: &'static Phase) {
         if self.is_drawn {
             self.event_loop.core().record_phase(phase.name);
@@ -175,12 +249,13 @@ impl Shutdown<'_> {
                 return Ok(());
             }
             if now >= self.notice.due {
-                self.notice.say(self.event_loop, waits_for);
+                self.notice
+                    .say(self.event_loop, self.worker, waits_for, self.crew);
             }
-            let (closing, hurried) = (self.closing, self.hurried);
+            let (hurry, hurried) = (self.hurry, self.hurried);
             let until = earlier(end, Some(self.notice.due));
             self.event_loop
-                .run_while(until, || busy() && closing.is_hurried() == hurried)?;
+                .run_while(until, || busy() && hurry.is_on() == hurried)?;
         }
     }
 
@@ -191,8 +266,11 @@ impl Shutdown<'_> {
     }
 
     fn look_at_presses(&mut self) {
-        if self.closing.is_hurried() && !self.hurried {
+        if self.hurry.is_on() && !self.hurried {
             self.hurried = true;
+            if let Some(crew) = self.crew {
+                crew.hurry();
+            }
             let hurried = self.event_loop.time() + HURRIED_TIMEOUT;
             self.deadline = earlier(self.deadline, Some(hurried));
         }
@@ -273,10 +351,15 @@ impl Shutdown<'_> {
     }
 
     /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
+    #[inline]
     fn note_survivors(&mut self) {
-        if self.failure.is_some() || self.event_loop.core().scheduler.task_count() == 0 {
-            return;
+        if self.failure.is_none() && self.event_loop.core().scheduler.task_count() > 0 {
+            self.note_new_survivors();
         }
+    }
+
+    #[cold]
+    fn note_new_survivors(&mut self) {
         let known = self.report.survivors.len();
         let now = self.event_loop.time();
         for task in self.event_loop.all_tasks() {
@@ -287,6 +370,7 @@ impl Shutdown<'_> {
             let asked = self.asked.get(&task.id()).copied().unwrap_or(now);
             self.report.survivors.push(Survivor {
                 task: task.info(),
+                worker: self.worker,
                 activity: self.event_loop.ask(&task),
                 cancels_swallowed: task.cancelling(),
                 cancelled_for: now.saturating_duration_since(asked),
@@ -370,8 +454,8 @@ impl Shutdown<'_> {
             core.scheduler.finish_now(&joining);
         }
         let jobs = core.running_jobs();
-        self.report.abandoned_jobs = jobs.iter().map(AbandonedJob::new).collect();
         if !jobs.is_empty() {
+            self.report.abandoned().jobs = jobs.iter().map(AbandonedJob::new).collect();
             let limit = (!self.hurried).then_some(limit);
             write_to_stderr(&self.report.abandoned_jobs_text(limit));
         }
@@ -389,13 +473,45 @@ impl Shutdown<'_> {
     /// Waits for the jobs; from a press that hurries on, no more.
     fn join_jobs(&mut self, joining: &TaskRef, limit: Duration) -> Result<(), RunError> {
         let limit = self.event_loop.time().checked_add(limit);
-        let closing = self.closing;
+        let hurry = self.hurry;
         self.wait_while(limit, WaitsFor::Jobs, || {
-            !joining.is_finished() && !closing.is_hurried()
+            !joining.is_finished() && !hurry.is_on()
         })
     }
 
     // ----- what lives outside of the loop -----
+
+    /// Ends what runs beside the loop, the latest first.
+    fn end_companions(&mut self) -> Result<(), RunError> {
+        for companion in self.event_loop.core().companions().into_iter().rev() {
+            self.end_companion(&companion)?;
+        }
+        Ok(())
+    }
+
+    /// It may run blocking jobs, and so it is waited for like the executor.
+    fn end_companion(&mut self, companion: &Rc<dyn Companion>) -> Result<(), RunError> {
+        let core = self.event_loop.core().clone();
+        let limit = self.event_loop.time().checked_add(self.executor_limit());
+        let options = TaskOptions {
+            background: true,
+            ..own_task("end_companion")
+        };
+        // No clock may jump past its end.
+        core.outside.set(core.outside.get() + 1);
+        let ending = Task::spawn(&core.scheduler, options, companion.end()).task_ref();
+        let waited = self
+            .take_one_turn()
+            .and_then(|()| self.wait_while(limit, WaitsFor::Companions, || !ending.is_finished()));
+        core.outside.set(core.outside.get() - 1);
+        if !ending.is_finished() {
+            core.scheduler.finish_now(&ending);
+            let abandoned = AbandonedCompanion::new(&**companion);
+            write_to_stderr(&format!("Did not end in time: {abandoned}\n"));
+            self.report.abandoned().companions.push(abandoned);
+        }
+        waited
+    }
 
     /// Kills the children that are to end with the loop, and waits for them.
     fn end_children(&mut self) -> Result<(), RunError> {
@@ -408,10 +524,11 @@ impl Shutdown<'_> {
         core.outside.set(core.outside.get() + 1);
         let waited = self.run_task(own_task("end_children"), process::end_killed(handle));
         core.outside.set(core.outside.get() - 1);
-        let left = LeftChild::all(&handle).into_iter().map(AbandonedChild::new);
-        self.report.abandoned_children = left.collect();
-        if !self.report.abandoned_children.is_empty() {
-            write_to_stderr(&abandoned_children_text(&self.report.abandoned_children));
+        let left = LeftChild::all(&handle);
+        if !left.is_empty() {
+            let left = left.into_iter().map(AbandonedChild::new).collect();
+            self.report.abandoned().children = left;
+            write_to_stderr(&abandoned_children_text(self.report.abandoned_children()));
         }
         waited.map(drop)
     }
@@ -449,49 +566,4 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-/// Who is named by a notice.
-#[derive(Clone, Copy)]
-enum WaitsFor {
-    Tasks,
-    Jobs,
-}
-
-/// When a long shutdown speaks up next.
-struct Notice {
-    due: Instant,
-    interval: Duration,
-}
-
-impl Notice {
-    fn new(now: Instant) -> Notice {
-        Notice {
-            due: now + FIRST_NOTICE,
-            interval: FIRST_NOTICE,
-        }
-    }
-
-    fn say(&mut self, event_loop: &EventLoop, waits_for: WaitsFor) {
-        let mut text = String::from("The shutdown still waits for:\n");
-        match waits_for {
-            WaitsFor::Tasks => event_loop
-                .all_tasks()
-                .iter()
-                .for_each(|task| text += &format!("  {}\n", task.info())),
-            WaitsFor::Jobs => event_loop
-                .core()
-                .running_jobs()
-                .iter()
-                .for_each(|job| text += &format!("  {job}\n")),
-        }
-        write_to_stderr(&text);
-        self.interval *= 2;
-        self.due += self.interval;
-    }
-}
-
-/// Written as one piece; a closed stderr does not stop the shutdown.
-fn write_to_stderr(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }

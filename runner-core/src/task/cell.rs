@@ -204,6 +204,7 @@ impl TaskCell {
         self.given_name().unwrap_or_else(|| default_name(self.id))
     }
 
+    #[inline]
     pub(crate) fn given_name(&self) -> Option<String> {
         self.peek_extra(|extra| extra.name.clone()).flatten()
     }

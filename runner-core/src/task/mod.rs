@@ -158,6 +158,21 @@ pub(crate) fn must_look_away(cx: &mut Cx<'_>, what: impl FnOnce() -> WaitsOn) ->
     })
 }
 
+/// The same for a leaf future that another thread wakes. Whoever asks a task wakes it first: a wake-up that comes before the
+/// task is polled for that changes nothing any more. Where the event `has_come`, the task is polled once more.
+#[inline]
+pub(crate) fn must_look_away_from_thread(
+    cx: &mut Cx<'_>,
+    what: impl FnOnce() -> WaitsOn,
+    has_come: impl FnOnce() -> bool,
+) -> bool {
+    let must = must_look_away(cx, what);
+    if must && is_asking() && has_come() {
+        cx.waker().wake_by_ref();
+    }
+    must
+}
+
 impl<T> Task<T> {
     pub(crate) fn spawn<F>(scheduler: &Rc<Scheduler>, options: TaskOptions, future: F) -> Task<T>
     where

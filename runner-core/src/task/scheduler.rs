@@ -140,8 +140,6 @@ impl Scheduler {
     /// The same, without a bound, and in the middle of a turn.
     pub(crate) fn collect_all_mail(&self) {
         self.collect_at_most(usize::MAX);
-        // Only the begin of a turn answers a signal. Its announcement went with that of the mail.
-        self.inbox.announce_interrupt();
     }
 
     fn collect_at_most(&self, bound: usize) {

@@ -30,9 +30,13 @@ pub struct TestOptions {
     seeds: u64,
     leftovers_error: bool,
     loop_factory: Option<Box<dyn FnMut() -> io::Result<EventLoop>>>,
+    loop_setup: Vec<LoopSetup>,
     shutdown_timeout: Option<Duration>,
     blocked_loop_after: Option<Duration>,
 }
+
+/// Called for each loop that the test is run on.
+type LoopSetup = Rc<RefCell<dyn FnMut(&EventLoop) -> io::Result<()>>>;
 
 /// Returns the settings of a plain `#[asyncio::test]`.
 pub fn test_options() -> TestOptions {
@@ -43,6 +47,7 @@ pub fn test_options() -> TestOptions {
         seeds: 0,
         leftovers_error: false,
         loop_factory: None,
+        loop_setup: Vec::new(),
         shutdown_timeout: None,
         blocked_loop_after: None,
     }
@@ -94,6 +99,16 @@ impl TestOptions {
         self
     }
 
+    /// Has `set_up` called with the loop when it was made.
+    #[must_use]
+    pub fn loop_setup(
+        mut self,
+        set_up: impl FnMut(&EventLoop) -> io::Result<()> + 'static,
+    ) -> TestOptions {
+        self.loop_setup.push(Rc::new(RefCell::new(set_up)));
+        self
+    }
+
     /// Has a thread report when the test blocks its thread for so long.
     #[must_use]
     pub fn blocked_loop_after(mut self, limit: Duration) -> TestOptions {
@@ -122,6 +137,10 @@ impl TestOptions {
             Some(timeout) => builder.shutdown_timeout(timeout),
             None => builder,
         };
+        let builder = self.loop_setup.iter().fold(builder, |builder, set_up| {
+            let set_up = set_up.clone();
+            builder.loop_setup(move |event_loop| (set_up.borrow_mut())(event_loop))
+        });
         let virtual_time = self.virtual_time;
         match self.loop_factory.take() {
             Some(factory) => builder.loop_factory(factory),

@@ -51,7 +51,7 @@ fn kind(wants: Wants) -> &'static str {
         Wants::Flag => "nothing, or a `bool`",
         Wants::Factory => "a path or a closure that makes the event loop",
         Wants::Duration => "a `Duration`, or text with a unit",
-        Wants::Count => "a number from 1",
+        Wants::Count | Wants::Workers => "a number from 1",
         Wants::Leftovers => "`\"error\"` or `\"cancel\"`",
         Wants::DetachedPanic => "a `DetachedPanic`",
         Wants::CratePath => "the path of the `asyncio` crate",
@@ -174,10 +174,9 @@ fn the_page_has_every_error_and_no_other() {
     let cases = cases.map(|folder| fs::read_dir(folder).expect("the cases"));
     for case in cases.into_iter().flatten() {
         let path = case.expect("a case").path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "stderr")
-        {
+        let name = path.file_name().and_then(|it| it.to_str()).expect("text");
+        // What the compiler says in our place is in its own words.
+        if !name.ends_with(".stderr") || name.starts_with("rustc_") {
             continue;
         }
         let text = fs::read_to_string(path).expect("what the compiler says");
@@ -187,6 +186,43 @@ fn the_page_has_every_error_and_no_other() {
         }
     }
     assert_eq!(never_seen, [""; 0], "no case in tests/ui has these");
+}
+
+/// What stands between the parentheses of each of one attribute's uses in `tests/ui/pass`.
+fn accepted(attribute: Attribute) -> Vec<String> {
+    let name = match attribute {
+        Attribute::Main => "::main(",
+        Attribute::Test => "::test(",
+    };
+    let cases = fs::read_dir(root().join("tests/ui/pass")).expect("the cases");
+    let mut found = Vec::new();
+    for case in cases {
+        let text = fs::read_to_string(case.expect("a case").path()).expect("Rust");
+        let uses = text
+            .split("#[")
+            .skip(1)
+            .filter_map(|it| it.split_once(name));
+        let uses = uses.filter(|(path, _)| path.chars().all(|c| c.is_alphanumeric() || c == ':'));
+        found.extend(uses.filter_map(|(_, behind)| Some(behind.split_once(")]")?.0.to_owned())));
+    }
+    found
+}
+
+#[test]
+fn every_option_has_a_case_that_is_compiled() {
+    for spec in OPTIONS {
+        for &attribute in spec.on {
+            let is_used = accepted(attribute).iter().any(|options| {
+                let mut words = options.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+                words.any(|word| word == spec.name)
+            });
+            assert!(
+                is_used,
+                "no case in tests/ui/pass has {} on {attribute:?}",
+                spec.name
+            );
+        }
+    }
 }
 
 #[test]

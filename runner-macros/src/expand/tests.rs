@@ -327,8 +327,10 @@ fn every_wrong_option_has_a_message() {
         ),
         (
             "worker_threads = 4, core_threads = 4",
-            &["size the pool", "has one thread"],
+            &["size the pool", "write `workers = ..`"],
         ),
+        ("workers = 0", &["leaves nobody to run main"]),
+        ("workers = \"4\"", &["`workers` expects a number from 1"]),
         ("start_paused = true", &["`virtual_time` is for tests"]),
         ("unhandled_panic = \"ignore\"", &["set_exception_handler"]),
         ("system = \"a::B\"", &["write `loop_factory = ..`"]),

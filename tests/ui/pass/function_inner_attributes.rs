@@ -70,6 +70,30 @@ async fn behind_a_comment() {
     let a = 5;
 }
 
+#[asyncio::main]
+async fn behind_a_documentation() -> u8 {
+    /*! Returns a number. */
+    #![cfg(any(unix, windows))]
+    #![cfg_attr(any(), unknown)]
+    #![cfg_attr(all(), allow(unused), inline, doc = "Six.")]
+    #![must_use = "it is \"six\""]
+    let a = 5;
+    a + 1
+}
+
+struct Sum(u8);
+
+impl Sum {
+    #[asyncio::main]
+    async fn add(&mut self, unused: u8) -> Result<u8, std::num::ParseIntError> {
+        #![expect(unused_variables, reason = "not yet")]
+        #![inline(never)]
+        let Self(sum) = self;
+        *sum += "5".parse::<u8>()?;
+        Ok(*sum)
+    }
+}
+
 macro_rules! function {
     ($name:ident, $($body:tt)*) => {
         #[asyncio::main]
@@ -86,6 +110,8 @@ fn main() {
     assert_eq!(others(1), 6);
     documented();
     behind_a_comment();
+    assert_eq!(behind_a_documentation(), 6);
+    assert_eq!(Sum(1).add(2), Ok(6));
     from_tokens();
     never();
 }

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::super::pipe::new_pipe;
 use crate::fork::ForkGuard;
 use crate::task::inquiry::WaitsOn;
-use crate::task::{must_look_away, spend_budget};
+use crate::task::{must_look_away_from_thread, spend_budget};
 
 /// The most that one read takes from the system.
 const ROOM: usize = 8 * 1024;
@@ -131,9 +131,14 @@ impl Input {
         Some(Ok(length))
     }
 
+    /// Says whether `take` gives something.
+    fn has_some(&self) -> bool {
+        self.taken < self.bytes.len() || self.end.is_some()
+    }
+
     /// Says whether the thread is to read.
     fn is_wanted(&self) -> bool {
-        self.taken == self.bytes.len() && self.end.is_none() && !self.waiting.is_empty()
+        !self.has_some() && !self.waiting.is_empty()
     }
 
     fn wait(&mut self, id: u64, waker: &Waker) -> io::Result<()> {
@@ -233,7 +238,7 @@ impl AsyncRead for Stdin {
         cx: &mut Cx<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if must_look_away(cx, || WaitsOn::new("standard input")) {
+        if must_look_away_from_thread(cx, || WaitsOn::new("standard input"), || lock().has_some()) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::fork::ForkGuard;
 use crate::task::inquiry::WaitsOn;
-use crate::task::{must_look_away, spend_budget};
+use crate::task::{must_look_away_from_thread, spend_budget};
 
 /// How much is taken before a writer has to wait.
 const ROOM: usize = 64 * 1024;
@@ -187,7 +187,7 @@ impl Output {
     }
 
     fn poll_write(&'static self, cx: &mut Cx<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if must_look_away(cx, || self.describe()) {
+        if must_look_away_from_thread(cx, || self.describe(), || self.lock().bytes.len() < ROOM) {
             return Poll::Pending;
         }
         std::task::ready!(spend_budget(cx));
@@ -212,7 +212,7 @@ impl Output {
     }
 
     fn poll_idle(&self, cx: &mut Cx<'_>) -> Poll<()> {
-        if must_look_away(cx, || self.describe()) {
+        if must_look_away_from_thread(cx, || self.describe(), || self.lock().unwritten() == 0) {
             return Poll::Pending;
         }
         let mut state = self.lock();

@@ -6,7 +6,7 @@ mod tests {
     use std::num::ParseIntError;
     use std::time::Duration;
 
-    use asyncio::{sleep, spawn, yield_now};
+    use asyncio::{finally, sleep, spawn, yield_now};
 
     const LONG: Duration = Duration::from_secs(1000);
 
@@ -44,6 +44,11 @@ mod tests {
 
     #[asyncio::test]
     async fn fails_if_it_is_told_to() {
+        let cleanup = async || {
+            yield_now().await;
+            println!("cleaned up");
+        };
+        drop(spawn(finally(sleep(LONG), cleanup)));
         yield_now().await;
         assert!(std::env::var_os("FAIL").is_none(), "told to");
     }

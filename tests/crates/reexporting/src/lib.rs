@@ -16,3 +16,11 @@ macro_rules! program {
         async fn $name() {}
     };
 }
+
+/// Calls this crate as the attributes look for it.
+#[macro_export]
+macro_rules! alias_at_once {
+    () => {
+        extern crate reexporting as asyncio;
+    };
+}

@@ -1,0 +1,67 @@
+//! By what clock debug mode measures the loop's steps.
+//!
+//! A step is a matter of some ten nanoseconds, and so is a look at the exact clock. Linux has another one that goes on with the
+//! system's tick, every few milliseconds: exact enough for limits that are much longer, and hardly more than a load.
+
+use std::time::Duration;
+
+/// From this limit on the tick is exact enough; in nanoseconds, as all that follows.
+const MANY_TICKS: u64 = 50_000_000;
+
+/// A tick at most; a hundred a second are the fewest that systems have.
+const TICK: u64 = 10_000_000;
+
+/// So that nothing has to be divided after each step.
+#[inline]
+pub(super) fn nanos(limit: Duration) -> u64 {
+    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One of two clocks. They tell the same time, but for the tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clock {
+    is_coarse: bool,
+}
+
+impl Clock {
+    /// The cheapest that is exact enough for steps that take as long as `limit`.
+    #[inline]
+    pub(super) fn for_limit(limit: u64) -> Clock {
+        Clock {
+            is_coarse: limit >= MANY_TICKS,
+        }
+    }
+
+    /// Whether a step is too long for `limit` that took so long by this clock. The limit may be shorter than this clock is for,
+    /// if the step itself has changed it.
+    #[inline]
+    pub(super) fn exceeds(self, taken: u64, limit: u64) -> bool {
+        taken >= limit && (self == Clock::for_limit(limit) || taken - limit >= TICK)
+    }
+
+    /// Nanoseconds since some moment of the past; never 0.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(super) fn now(self) -> u64 {
+        let clock = match self.is_coarse {
+            true => libc::CLOCK_MONOTONIC_COARSE,
+            false => libc::CLOCK_MONOTONIC,
+        };
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the call fills the structure that it is given, which lives for the call, and keeps nothing of it.
+        // It cannot fail: every Linux has both clocks.
+        unsafe { libc::clock_gettime(clock, &mut now) };
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64 + 1
+    }
+
+    /// Nanoseconds since some moment of the past; never 0.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn now(self) -> u64 {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        let start = START.get_or_init(std::time::Instant::now);
+        start.elapsed().as_nanos() as u64 + 1
+    }
+}

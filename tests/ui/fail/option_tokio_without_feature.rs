@@ -1,0 +1,2 @@
+#[asyncio::main(tokio, debug)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio::main(workers = 0)]
+async fn main() {}

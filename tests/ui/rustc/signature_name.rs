@@ -1,0 +1,4 @@
+#[asyncio::main]
+async fn 3main() {
+    asyncio::yield_now().await;
+}
