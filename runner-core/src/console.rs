@@ -122,6 +122,9 @@ impl TimerSpan {
 
     /// The current task looks whether it has fired, and it has not.
     pub(crate) fn poll(&self) {
+        if self.wait.is_disabled() {
+            return;
+        }
         let _resource = self.resource.enter();
         let _wait = self.wait.enter();
         trace!(target: "runtime::resource::poll_op", op_name = "poll_elapsed", is_ready = false);

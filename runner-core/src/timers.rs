@@ -37,7 +37,7 @@ pub(crate) struct Timers<T> {
 /// Names one timer, also after it is gone.
 ///
 /// A key that is kept while 2^32 other timers come may name one of those by then, if that has its place by chance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TimerKey {
     /// Where its item is, or was.
     slot: u32,

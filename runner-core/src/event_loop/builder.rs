@@ -120,6 +120,8 @@ impl EventLoopBuilder {
             watchdog: Default::default(),
             current_callback: Default::default(),
             recording: Default::default(),
+            #[cfg(feature = "console")]
+            console: Default::default(),
             run_times: Default::default(),
             slow_callback_duration: Cell::new(
                 self.slow_callback_duration

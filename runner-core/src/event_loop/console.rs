@@ -4,7 +4,7 @@
 //! there first or the loop. Until then it costs one test per timer. One that goes is noticed when the next one comes.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,11 +12,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::span::EnteredSpan;
 
 use super::recording::{BeginJob, Observer, Step};
-use super::time::{ShownTimer, TimerEntry};
+use super::time::TimerEntry;
 use super::{EventLoop, LoopCore, LoopHandle, try_running_loop};
 use crate::console::{TaskSpan, TimerSpan, is_heard, is_wanted, job, look_out};
 use crate::task::TaskRef;
 use crate::task::observed::Interest;
+use crate::timers::TimerKey;
 
 /// The loops that are not closed.
 static LOOPS: Mutex<Vec<LoopHandle>> = Mutex::new(Vec::new());
@@ -40,12 +41,58 @@ fn tell_loops() {
     }
 }
 
-/// The spans of one loop's tasks.
+/// The spans of one loop's tasks and timers.
 #[derive(Default)]
-struct Console {
+pub(super) struct Console {
     tasks: RefCell<HashMap<u64, Rc<TaskSpan>>>,
     /// Of the task that runs.
     entered: RefCell<Option<EnteredSpan>>,
+    timers: RefCell<ShownTimers>,
+}
+
+/// Timers that were set while somebody looked on.
+#[derive(Default)]
+struct ShownTimers {
+    /// With their deadlines.
+    spans: HashMap<TimerKey, (u64, Rc<TimerSpan>)>,
+    /// By deadline.
+    due: BTreeMap<u64, Vec<TimerKey>>,
+}
+
+impl ShownTimers {
+    fn insert(&mut self, key: TimerKey, nanos: u64, span: Rc<TimerSpan>) {
+        self.due.entry(nanos).or_default().push(key);
+        self.spans.insert(key, (nanos, span));
+    }
+
+    fn get(&self, key: TimerKey) -> Option<Rc<TimerSpan>> {
+        let (_, span) = self.spans.get(&key)?;
+        Some(span.clone())
+    }
+
+    fn remove(&mut self, key: TimerKey) -> Option<Rc<TimerSpan>> {
+        let (nanos, span) = self.spans.remove(&key)?;
+        if let Some(keys) = self.due.get_mut(&nanos) {
+            keys.retain(|it| *it != key);
+            if keys.is_empty() {
+                self.due.remove(&nanos);
+            }
+        }
+        Some(span)
+    }
+
+    /// Takes those out that are due at `now`.
+    fn remove_due(&mut self, now: u64) -> Vec<Rc<TimerSpan>> {
+        let mut removed = Vec::new();
+        while let Some(entry) = self.due.first_entry().filter(|it| *it.key() <= now) {
+            let spans = entry
+                .remove()
+                .into_iter()
+                .filter_map(|key| self.spans.remove(&key));
+            removed.extend(spans.map(|(_, span)| span));
+        }
+        removed
+    }
 }
 
 impl Console {
@@ -92,7 +139,10 @@ impl Observer for Console {
         drop(self.entered.take());
     }
 
-    fn timers_fire(&self, _count: usize) {}
+    fn timers_fire(&self, _count: usize, now: u64) {
+        let fired = self.timers.borrow_mut().remove_due(now);
+        drop(fired);
+    }
 
     fn job_is_submitted(&self, by: &'static Location<'static>) -> BeginJob {
         job(by)
@@ -101,6 +151,7 @@ impl Observer for Console {
     fn loop_is_closed(&self) {
         drop(self.entered.take());
         drop(self.tasks.take());
+        drop(self.timers.take());
     }
 }
 
@@ -127,37 +178,70 @@ impl LoopCore {
             return;
         }
         if wanted {
-            self.add_observer(Interest::CONSOLE, Rc::new(Console::default()));
+            let console = Rc::new(Console::default());
+            drop(self.console.replace(Some(console.clone())));
+            self.add_observer(Interest::CONSOLE, console);
         } else {
             self.remove_observer(Interest::CONSOLE);
+            drop(self.console.take());
         }
     }
 
-    /// A timer is set for `nanos`: shown, if somebody wants to see it.
+    /// Sets a timer that is to be seen.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn insert_shown(&self, nanos: u64, entry: TimerEntry) -> TimerKey {
+        let left = nanos.saturating_sub(self.nanos(self.now()));
+        let millis = left.div_ceil(1_000_000);
+        let console = self.console.borrow().clone();
+        let console = console.filter(|_| is_heard());
+        let span = console.as_ref().map(|_| match &entry {
+            TimerEntry::Callback(handle) => TimerSpan::callback(millis, handle.location()),
+            TimerEntry::Wake(_) => TimerSpan::wait(millis),
+        });
+        let key = self.timers.borrow_mut().insert(nanos, entry);
+        if let (Some(console), Some(span)) = (console, span) {
+            span.poll();
+            let mut timers = console.timers.borrow_mut();
+            timers.insert(key, nanos, Rc::new(span));
+        }
+        key
+    }
+
+    /// The timer's future was polled, and it has not fired.
     #[inline]
-    pub(super) fn show_timer(&self, nanos: u64, entry: TimerEntry) -> TimerEntry {
-        match self.scheduler.observed.has(Interest::CONSOLE) {
-            true => self.with_span(nanos, entry),
-            false => entry,
+    pub(super) fn show_poll(&self, key: Option<TimerKey>) {
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            self.tell_poll(key);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn with_span(&self, nanos: u64, entry: TimerEntry) -> TimerEntry {
-        if !is_heard() {
-            return entry;
+    fn tell_poll(&self, key: Option<TimerKey>) {
+        let console = self.console.borrow().clone();
+        let span = console
+            .zip(key)
+            .and_then(|(it, key)| it.timers.borrow().get(key));
+        if let Some(span) = span {
+            span.poll();
         }
-        let left = nanos.saturating_sub(self.nanos(self.now()));
-        let millis = left.div_ceil(1_000_000);
-        let span = match &entry {
-            TimerEntry::Callback(handle) => TimerSpan::callback(millis, handle.location()),
-            TimerEntry::Wake(_) => TimerSpan::wait(millis),
-            TimerEntry::Shown(_) => return entry,
-        };
-        span.poll();
-        let span = Rc::new(span);
-        TimerEntry::Shown(Box::new(ShownTimer { entry, span }))
+    }
+
+    /// The timer was given up, if it had not fired already.
+    #[inline]
+    pub(super) fn show_removal(&self, key: TimerKey) {
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            self.tell_removal(key);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_removal(&self, key: TimerKey) {
+        let console = self.console.borrow().clone();
+        let span = console.and_then(|it| it.timers.borrow_mut().remove(key));
+        drop(span);
     }
 }
 

@@ -102,7 +102,7 @@ impl Observer for Drawing {
 
     fn step_ends(&self) {}
 
-    fn timers_fire(&self, count: usize) {
+    fn timers_fire(&self, count: usize, _now: u64) {
         let details = text("count", count.to_string());
         self.timeline.instant("timer", "timers fire", &details);
     }

@@ -51,6 +51,8 @@ pub use self::time::TimerHandle;
 
 use self::asyncgens::AsyncGens;
 use self::companions::Companions;
+#[cfg(feature = "console")]
+use self::console::Console;
 use self::metrics::Counters;
 use self::observe::CurrentCallback;
 use self::recording::{Recording, RunTimes};
@@ -147,6 +149,9 @@ pub(crate) struct LoopCore {
     current_callback: CurrentCallback,
     /// Who is told what is seen here, while there is somebody.
     recording: RefCell<Option<Rc<Recording>>>,
+    /// One of them, which is told more.
+    #[cfg(feature = "console")]
+    console: RefCell<Option<Rc<Console>>>,
     /// How long tasks have run.
     run_times: RunTimes,
     /// From this on a callback is slow.

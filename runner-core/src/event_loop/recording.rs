@@ -35,8 +35,8 @@ pub(super) trait Observer {
     /// It has returned. What it has spawned and woken is told next, before `step_ends`.
     fn step_returns(&self);
     fn step_ends(&self);
-    /// So many timers are due.
-    fn timers_fire(&self, count: usize);
+    /// So many timers are due at `now`, in nanoseconds since the loop was made.
+    fn timers_fire(&self, count: usize, now: u64);
     /// A blocking job was submitted, by this line. Whoever runs it calls what is returned, and drops at its end what that
     /// returns; a job that is given up drops it uncalled.
     fn job_is_submitted(&self, by: &'static Location<'static>) -> BeginJob;
@@ -246,10 +246,10 @@ impl LoopCore {
     }
 
     /// Timers are due.
-    pub(super) fn record_timers(&self, count: usize) {
+    pub(super) fn record_timers(&self, count: usize, now: u64) {
         if count > 0 && self.scheduler.observed.has(Interest::TOLD) {
             if let Some(recording) = self.recording() {
-                recording.tell(|observer| observer.timers_fire(count));
+                recording.tell(|observer| observer.timers_fire(count, now));
             }
         }
     }

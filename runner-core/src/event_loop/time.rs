@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 
 use super::observe::LateTimers;
 use super::{EventLoop, LoopCore};
-#[cfg(feature = "console")]
-use crate::console::TimerSpan;
 use crate::handle::Handle;
 use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
@@ -22,16 +20,6 @@ use crate::timers::{NEVER, TimerKey};
 pub(super) enum TimerEntry {
     Callback(Handle),
     Wake(Waker),
-    /// One of these, while tokio-console looks on.
-    #[cfg(feature = "console")]
-    Shown(Box<ShownTimer>),
-}
-
-/// A timer that tokio-console shows, until this is dropped.
-#[cfg(feature = "console")]
-pub(super) struct ShownTimer {
-    pub(super) entry: TimerEntry,
-    pub(super) span: Rc<TimerSpan>,
 }
 
 /// A callback scheduled with `call_later` or `call_at`; dropping the handle changes nothing.
@@ -64,6 +52,8 @@ impl TimerHandle {
         if let Some(core) = self.core.upgrade() {
             let entry = core.timers.borrow_mut().remove(self.key);
             drop(entry);
+            #[cfg(feature = "console")]
+            core.show_removal(self.key);
         }
     }
 
@@ -196,7 +186,9 @@ impl LoopCore {
             self.timer_due.set(true);
         }
         #[cfg(feature = "console")]
-        let entry = self.show_timer(nanos, entry);
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            return self.insert_shown(nanos, entry);
+        }
         self.timers.borrow_mut().insert(nanos, entry)
     }
 
@@ -213,28 +205,11 @@ impl LoopCore {
         loop {
             let expired = self.timers.borrow_mut().pop_expired(now);
             match expired {
-                Some(entry) => self.fire(entry),
+                Some(TimerEntry::Callback(handle)) => self.scheduler.push(Ready::Callback(handle)),
+                Some(TimerEntry::Wake(waker)) => self.scheduler.wake(waker),
                 None => break,
             }
         }
-    }
-
-    #[inline]
-    fn fire(&self, entry: TimerEntry) {
-        match entry {
-            TimerEntry::Callback(handle) => self.scheduler.push(Ready::Callback(handle)),
-            TimerEntry::Wake(waker) => self.scheduler.wake(waker),
-            #[cfg(feature = "console")]
-            TimerEntry::Shown(shown) => self.fire_shown(*shown),
-        }
-    }
-
-    /// It is shown no longer.
-    #[cfg(feature = "console")]
-    #[cold]
-    fn fire_shown(&self, shown: ShownTimer) {
-        drop(shown.span);
-        self.fire(shown.entry);
     }
 
     /// Tells of what is too late.
@@ -246,7 +221,7 @@ impl LoopCore {
             late.add(Duration::from_nanos(now - deadline));
             count += 1;
         });
-        self.record_timers(count);
+        self.record_timers(count, now);
         self.note_late_timers(&late);
     }
 
@@ -334,18 +309,15 @@ impl Timeout {
         match self.armed.get().and_then(|key| timers.get_mut(key)) {
             Some(TimerEntry::Wake(waker)) if core.running.get() => {
                 waker.clone_from(cx.waker());
+                drop(timers);
+                #[cfg(feature = "console")]
+                core.show_poll(self.armed.get());
                 return Poll::Pending;
             }
             Some(TimerEntry::Wake(waker)) => {
                 waker.clone_from(cx.waker());
                 drop(timers);
                 return self.poll_elsewhere(&core, cx);
-            }
-            #[cfg(feature = "console")]
-            Some(TimerEntry::Shown(shown)) => {
-                let span = shown.set_waker(cx.waker());
-                drop(timers);
-                return self.poll_shown(&core, &span, cx);
             }
             _ => drop(timers),
         }
@@ -371,29 +343,7 @@ impl Timeout {
     }
 }
 
-#[cfg(feature = "console")]
-impl ShownTimer {
-    /// Whoever polls it is the one to wake.
-    fn set_waker(&mut self, waker: &Waker) -> Rc<TimerSpan> {
-        if let TimerEntry::Wake(before) = &mut self.entry {
-            before.clone_from(waker);
-        }
-        self.span.clone()
-    }
-}
-
 impl Timeout {
-    /// Polled again, for tokio-console to see.
-    #[cfg(feature = "console")]
-    #[cold]
-    fn poll_shown(&mut self, core: &Rc<LoopCore>, span: &TimerSpan, cx: &mut Cx<'_>) -> Poll<()> {
-        if !core.running.get() {
-            return self.poll_elsewhere(core, cx);
-        }
-        span.poll();
-        Poll::Pending
-    }
-
     /// Polled while its loop is not run. If another one is, it moves there: the first may never be run again.
     #[cold]
     fn poll_elsewhere(&mut self, core: &Rc<LoopCore>, cx: &mut Cx<'_>) -> Poll<()> {
@@ -402,8 +352,12 @@ impl Timeout {
             return Poll::Pending;
         }
         let timer = self.armed.take();
-        let timer = timer.and_then(|key| core.timers.borrow_mut().remove(key));
-        drop(timer);
+        if let Some(key) = timer {
+            let entry = core.timers.borrow_mut().remove(key);
+            drop(entry);
+            #[cfg(feature = "console")]
+            core.show_removal(key);
+        }
         self.core = None;
         self.poll(cx)
     }
@@ -415,6 +369,8 @@ impl Drop for Timeout {
         if let (Some(key), Some(core)) = (self.armed.get(), core) {
             let entry = core.timers.borrow_mut().remove(key);
             drop(entry);
+            #[cfg(feature = "console")]
+            core.show_removal(key);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Interest {
     /// Whoever wants to know how late timers are.
     pub(crate) const LATENESS: Interest = Interest::DEBUG.and(Interest::METRICS);
     /// Whoever must be told that timers are due.
-    pub(crate) const TIMERS: Interest = Interest::LATENESS.and(Interest::TIMELINE);
+    pub(crate) const TIMERS: Interest = Interest::LATENESS.and(Interest::TOLD);
 
     const fn and(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
