@@ -95,6 +95,13 @@ impl<T> Timers<T> {
         (item.seq == key.seq).then_some(&mut item.value)
     }
 
+    /// The same, to look at.
+    #[cfg(feature = "console")]
+    pub(crate) fn get(&self, key: TimerKey) -> Option<&T> {
+        let item = self.items.get(key.slot as usize)?;
+        (item.seq == key.seq).then_some(&item.value)
+    }
+
     /// Removes a timer that has not expired.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         self.get_mut(key)?;

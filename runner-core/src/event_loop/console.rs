@@ -187,25 +187,34 @@ impl LoopCore {
         }
     }
 
-    /// Sets a timer that is to be seen.
+    /// A timer was set.
+    #[inline]
+    pub(super) fn show_timer(&self, key: TimerKey, nanos: u64) {
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            self.tell_timer(key, nanos);
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    pub(super) fn insert_shown(&self, nanos: u64, entry: TimerEntry) -> TimerKey {
+    fn tell_timer(&self, key: TimerKey, nanos: u64) {
+        let console = self.console.borrow().clone();
+        let Some(console) = console.filter(|_| is_heard()) else {
+            return;
+        };
         let left = nanos.saturating_sub(self.nanos(self.now()));
         let millis = left.div_ceil(1_000_000);
-        let console = self.console.borrow().clone();
-        let console = console.filter(|_| is_heard());
-        let span = console.as_ref().map(|_| match &entry {
-            TimerEntry::Callback(handle) => TimerSpan::callback(millis, handle.location()),
-            TimerEntry::Wake(_) => TimerSpan::wait(millis),
-        });
-        let key = self.timers.borrow_mut().insert(nanos, entry);
-        if let (Some(console), Some(span)) = (console, span) {
-            span.poll();
-            let mut timers = console.timers.borrow_mut();
-            timers.insert(key, nanos, Rc::new(span));
-        }
-        key
+        let scheduled = match self.timers.borrow().get(key) {
+            Some(TimerEntry::Callback(handle)) => Some(handle.location()),
+            _ => None,
+        };
+        let span = match scheduled {
+            Some(scheduled) => TimerSpan::callback(millis, scheduled),
+            None => TimerSpan::wait(millis),
+        };
+        span.poll();
+        let mut timers = console.timers.borrow_mut();
+        timers.insert(key, nanos, Rc::new(span));
     }
 
     /// The timer's future was polled, and it has not fired.
@@ -230,7 +239,7 @@ impl LoopCore {
 
     /// The timer was given up, if it had not fired already.
     #[inline]
-    pub(super) fn show_removal(&self, key: TimerKey) {
+    pub(super) fn show_removal(&self, key: Option<TimerKey>) {
         if self.scheduler.observed.has(Interest::CONSOLE) {
             self.tell_removal(key);
         }
@@ -238,9 +247,10 @@ impl LoopCore {
 
     #[cold]
     #[inline(never)]
-    fn tell_removal(&self, key: TimerKey) {
+    fn tell_removal(&self, key: Option<TimerKey>) {
         let console = self.console.borrow().clone();
-        let span = console.and_then(|it| it.timers.borrow_mut().remove(key));
+        let span = console.zip(key);
+        let span = span.and_then(|(it, key)| it.timers.borrow_mut().remove(key));
         drop(span);
     }
 }

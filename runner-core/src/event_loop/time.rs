@@ -53,7 +53,7 @@ impl TimerHandle {
             let entry = core.timers.borrow_mut().remove(self.key);
             drop(entry);
             #[cfg(feature = "console")]
-            core.show_removal(self.key);
+            core.show_removal(Some(self.key));
         }
     }
 
@@ -185,11 +185,10 @@ impl LoopCore {
         if is_due {
             self.timer_due.set(true);
         }
+        let key = self.timers.borrow_mut().insert(nanos, entry);
         #[cfg(feature = "console")]
-        if self.scheduler.observed.has(Interest::CONSOLE) {
-            return self.insert_shown(nanos, entry);
-        }
-        self.timers.borrow_mut().insert(nanos, entry)
+        self.show_timer(key, nanos);
+        key
     }
 
     /// Moves every timer that is due to the ready queue, in the order of deadlines.
@@ -309,9 +308,11 @@ impl Timeout {
         match self.armed.get().and_then(|key| timers.get_mut(key)) {
             Some(TimerEntry::Wake(waker)) if core.running.get() => {
                 waker.clone_from(cx.waker());
-                drop(timers);
                 #[cfg(feature = "console")]
-                core.show_poll(self.armed.get());
+                {
+                    drop(timers);
+                    core.show_poll(self.armed.get());
+                }
                 return Poll::Pending;
             }
             Some(TimerEntry::Wake(waker)) => {
@@ -352,12 +353,10 @@ impl Timeout {
             return Poll::Pending;
         }
         let timer = self.armed.take();
-        if let Some(key) = timer {
-            let entry = core.timers.borrow_mut().remove(key);
-            drop(entry);
-            #[cfg(feature = "console")]
-            core.show_removal(key);
-        }
+        #[cfg(feature = "console")]
+        core.show_removal(timer);
+        let timer = timer.and_then(|key| core.timers.borrow_mut().remove(key));
+        drop(timer);
         self.core = None;
         self.poll(cx)
     }
@@ -370,7 +369,7 @@ impl Drop for Timeout {
             let entry = core.timers.borrow_mut().remove(key);
             drop(entry);
             #[cfg(feature = "console")]
-            core.show_removal(key);
+            core.show_removal(Some(key));
         }
     }
 }
