@@ -103,6 +103,7 @@ impl<T> Timers<T> {
     }
 
     /// Removes a timer that has not expired.
+    #[inline]
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         self.get_mut(key)?;
         let item = self.items.remove(key.slot as usize);

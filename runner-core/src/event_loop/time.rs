@@ -181,6 +181,7 @@ impl LoopCore {
 
     /// The caller knows the time: `is_due` if the deadline has passed already. While the loop is busy, timers are looked at
     /// only every so often; one that is due now should not wait for that.
+    #[inline]
     fn insert_timer(&self, nanos: u64, is_due: bool, entry: TimerEntry) -> TimerKey {
         if is_due {
             self.timer_due.set(true);

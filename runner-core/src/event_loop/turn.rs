@@ -37,6 +37,7 @@ impl LoopCore {
     }
 
     /// Takes what other threads and signals left.
+    #[inline]
     fn receive_mail(&self) {
         if self.scheduler.has_mail() {
             let is_interrupted = self.scheduler.inbox.take_interrupt();
