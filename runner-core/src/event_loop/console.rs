@@ -1,7 +1,8 @@
 //! What is seen of a loop, for tokio-console; and how a loop learns that somebody wants it.
 //!
 //! Nobody switches this on: a loop is looked at while a subscriber of `tracing` wants the spans of tasks, whether that was
-//! there first or the loop. Until then it costs a test of a flag per timer set or given up. One that goes is noticed when the next one comes.
+//! there first or the loop. Until then it costs a test of a flag per timer set or given up. One that goes is noticed when the
+//! next one comes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
