@@ -40,6 +40,8 @@ impl Step {
 
 /// A workspace of its own, which builds libraries that nobody else needs here.
 const ECOSYSTEM: &str = "examples/ecosystem/Cargo.toml";
+/// What its feature `console` wants to be compiled with.
+const CONSOLE: &str = "examples/ecosystem/console.toml";
 
 /// In this order. Everything is tested in the debug build, and some of it in the release build as well.
 const STEPS: &[Step] = &[
@@ -93,6 +95,8 @@ const STEPS: &[Step] = &[
             "clippy",
             "--manifest-path",
             ECOSYSTEM,
+            "--config",
+            CONSOLE,
             "--workspace",
             "--all-targets",
             "--all-features",
@@ -158,22 +162,17 @@ const STEPS: &[Step] = &[
             "console",
         ],
     ),
+    // With the same words to the compiler as for clippy above, or all of it is built twice.
     Step::cargo(
         "tests, ecosystem",
-        &["test", "--manifest-path", ECOSYSTEM, "--workspace"],
-    ),
-    Step::cargo(
-        "tests, tokio-console",
         &[
             "test",
             "--manifest-path",
             ECOSYSTEM,
-            "--features",
-            "console",
             "--config",
-            "examples/ecosystem/console.toml",
-            "--test",
-            "console",
+            CONSOLE,
+            "--workspace",
+            "--all-features",
         ],
     ),
     Step::cargo("tests, debug", &["test", "--workspace"]),
