@@ -1,6 +1,7 @@
 //! The programs of this package as their users meet them: processes of their own that are used, and then asked to stop.
 #![cfg(unix)]
 
+mod peers;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
@@ -9,59 +10,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use async_tungstenite::tungstenite::{self, Message, WebSocket};
-use serde_json::{Value, json};
+use peers::{PATIENCE, accept, as_json, ask, connect, listen, read_until, receive, send, start};
+use serde_json::json;
 use support::child::{Child, SIGINT, SIGTERM, Setup};
-
-/// How long a server that is silent is waited for. Reached only by failing tests.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Starts a server, and returns it with its address.
-fn start(program: &str, arguments: &[&str]) -> (Child, String) {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    let mut child = Setup::new(command).deadline(PATIENCE * 2).start();
-    let line = child.wait_for_line("listening on ");
-    let (_, address) = line.split_once("listening on ").unwrap();
-    let address = address.trim_start_matches("http://").to_owned();
-    (child, address)
-}
-
-fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
-/// Asks on a connection of its own; returns the status and the body.
-fn ask(address: &str, head: &str, body: &str) -> (u16, String) {
-    let mut stream = connect(address);
-    send(&mut stream, head, body);
-    receive(stream)
-}
-
-fn send(stream: &mut TcpStream, head: &str, body: &str) {
-    let length = body.len();
-    let request = format!(
-        "{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-}
-
-fn receive(mut stream: TcpStream) -> (u16, String) {
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole head");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
-}
-
-fn as_json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
 
 #[test]
 fn the_json_server_keeps_notes() {
@@ -194,29 +147,6 @@ fn start_proxy(options: &[&str], servers: &[&TcpListener]) -> (Child, String) {
     arguments.push("127.0.0.1:0");
     arguments.extend(servers.iter().map(String::as_str));
     start(env!("CARGO_BIN_EXE_reverse_proxy"), &arguments)
-}
-
-fn listen() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").unwrap()
-}
-
-/// Takes a request as a server does; returns its head as well.
-fn accept(server: &TcpListener) -> (TcpStream, String) {
-    let (mut stream, _) = server.accept().unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = read_until(&mut stream, "\r\n\r\n");
-    (stream, head.to_lowercase())
-}
-
-/// Reads no byte more than up to `end`.
-fn read_until(stream: &mut TcpStream, end: &str) -> String {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        bytes.push(byte[0]);
-    }
-    String::from_utf8(bytes).unwrap()
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
