@@ -96,7 +96,7 @@ struct Proxy {
     servers: Vec<String>,
     /// Whose turn it is.
     turn: Cell<usize>,
-    /// How long a server may take for the head of its answer, and then for each piece of the body.
+    /// How long a request may take until the head of its answer is there, and then each piece of the answer's body.
     limit: Duration,
     /// How long requests may go on that are under way when the proxy is asked to stop.
     grace: Duration,
