@@ -9,6 +9,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use asyncio::{Companion, EventLoop, RunError, Runner, running_loop, sleep, yield_now};
@@ -293,4 +294,39 @@ fn a_loop_that_cannot_be_set_up_is_closed_and_the_next_use_tries_again() {
     assert!(failed.take().unwrap().is_closed());
     runner.run(async {}).unwrap();
     assert_eq!(attempts.get(), 2);
+}
+
+/// Says when it ends.
+struct Telling(mpsc::Sender<&'static str>);
+
+impl Companion for Telling {
+    fn name(&self) -> &str {
+        "telling"
+    }
+
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let told = self.0.clone();
+        Box::pin(async move {
+            yield_now().await;
+            told.send("ended").unwrap();
+        })
+    }
+}
+
+/// Each loop has its own, also where the first one has none.
+#[test]
+fn one_of_another_worker_is_ended_with_that() {
+    let (told, heard) = mpsc::channel();
+    let runner = Runner::builder().interrupt(false).workers(2).build();
+    let started = runner.run(async {
+        let start = move || async move {
+            let started = running_loop().companion_or_start(|| Ok(Telling(told)));
+            started.map(drop)
+        };
+        asyncio::spawn_on(asyncio::workers()[1], start).await
+    });
+    started.unwrap().unwrap().unwrap();
+    assert!(heard.try_recv().is_err());
+    assert!(runner.close().unwrap().is_clean());
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["ended"]);
 }

@@ -182,6 +182,10 @@ fn everything_is_drawn() {
         only(&events, "i", "wake", "wake main")["args"]["by"],
         "child"
     );
+    let wakes = events.iter().filter(|it| is(it, "i", "wake", "wake child"));
+    let wakers: Vec<&Value> = wakes.map(|wake| &wake["args"]["by"]).collect();
+    // Alone in the queue both times: nobody but the step itself is there to be looked at.
+    assert_eq!(wakers, ["a timer, an event or another thread"; 2]);
     assert_eq!(count(&events, "X", "callback", "callback"), 1);
     assert!(count(&events, "i", "timer", "timers fire") >= 1);
     assert!(count(&events, "X", "loop", "wait") >= 2);

@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cancel::timeout;
 use crate::context::{Identity, Snapshot};
@@ -17,7 +17,6 @@ use crate::event_loop::{EventLoop, running_loop, try_running_loop};
 use crate::pool::{PoolJob, RunningJob, StopToken, ThreadPoolExecutor};
 use crate::task::inquiry::WaitsOn;
 use crate::task::must_look_away_from_thread;
-use crate::timeline::{Details, Span, Timeline};
 
 /// Runs a blocking function in a thread of the running loop's default executor, and waits for its result.
 ///
@@ -186,17 +185,6 @@ impl EventLoop {
     }
 }
 
-/// A worker begins a job, on the time line of the loop in which it was submitted.
-#[cold]
-fn begin_job(timeline: &Timeline, at: &'static Location<'static>, submitted: Instant) -> Span {
-    let details = Details {
-        location: Some(("submitted", at)),
-        text: Some(("queued", format!("{:?}", submitted.elapsed()))),
-        ..Details::default()
-    };
-    timeline.span("job", "job", details)
-}
-
 /// Submits a job that runs in a copy of the current context.
 fn submit_in_context<F, T>(
     executor: &ThreadPoolExecutor,
@@ -208,10 +196,9 @@ where
     T: Send + 'static,
 {
     let context = Snapshot::current();
-    let recorded = try_running_loop().and_then(|event_loop| event_loop.core().timeline());
-    let recorded = recorded.map(|timeline| (timeline, Instant::now()));
+    let seen = try_running_loop().and_then(|event_loop| event_loop.core().record_job(location));
     let job = executor.submit_at(location, move || {
-        let _span = recorded.map(|(timeline, at)| begin_job(&timeline, location, at));
+        let _underway = seen.map(|begin| begin());
         let context = Cell::new(context);
         let _entered = Snapshot::enter(&context, Identity::UNASSIGNED);
         function()

@@ -3,6 +3,8 @@
 //! Use the crate `asyncio`, which re-exports everything here and adds the attributes. The modules below stand in the order
 //! of their levels: each imports only from those above it. `docs/architecture.md` has the picture.
 
+#[cfg(feature = "console")]
+mod console;
 mod error;
 mod fork;
 mod json;

@@ -37,7 +37,7 @@ pub(crate) struct Timers<T> {
 /// Names one timer, also after it is gone.
 ///
 /// A key that is kept while 2^32 other timers come may name one of those by then, if that has its place by chance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TimerKey {
     /// Where its item is, or was.
     slot: u32,
@@ -95,7 +95,15 @@ impl<T> Timers<T> {
         (item.seq == key.seq).then_some(&mut item.value)
     }
 
+    /// The same, to look at.
+    #[cfg(feature = "console")]
+    pub(crate) fn get(&self, key: TimerKey) -> Option<&T> {
+        let item = self.items.get(key.slot as usize)?;
+        (item.seq == key.seq).then_some(&item.value)
+    }
+
     /// Removes a timer that has not expired.
+    #[inline]
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         self.get_mut(key)?;
         let item = self.items.remove(key.slot as usize);

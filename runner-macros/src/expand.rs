@@ -278,7 +278,6 @@ fn finish(settings: &Settings, output: &ReturnType, run: &TokenStream) -> TokenS
     }
     quote! {
         {
-            #[allow(unused_imports)]
             use #krate::private::{Carry as _, Keep as _, Report as _};
             (&&#run).finish_run()
         }

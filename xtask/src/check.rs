@@ -95,6 +95,7 @@ const STEPS: &[Step] = &[
             ECOSYSTEM,
             "--workspace",
             "--all-targets",
+            "--all-features",
             "--",
             "-D",
             "warnings",
@@ -146,8 +147,34 @@ const STEPS: &[Step] = &[
         &["test", "-p", "runner-interop", "--all-features"],
     ),
     Step::cargo(
+        "tests, what tokio-console is told",
+        &[
+            "test",
+            "-p",
+            "runner-core",
+            "--features",
+            "console",
+            "--lib",
+            "console",
+        ],
+    ),
+    Step::cargo(
         "tests, ecosystem",
         &["test", "--manifest-path", ECOSYSTEM, "--workspace"],
+    ),
+    Step::cargo(
+        "tests, tokio-console",
+        &[
+            "test",
+            "--manifest-path",
+            ECOSYSTEM,
+            "--features",
+            "console",
+            "--config",
+            "examples/ecosystem/console.toml",
+            "--test",
+            "console",
+        ],
     ),
     Step::cargo("tests, debug", &["test", "--workspace"]),
 ];

@@ -120,6 +120,8 @@ impl EventLoopBuilder {
             watchdog: Default::default(),
             current_callback: Default::default(),
             recording: Default::default(),
+            #[cfg(feature = "console")]
+            console: Default::default(),
             run_times: Default::default(),
             slow_callback_duration: Cell::new(
                 self.slow_callback_duration
@@ -134,6 +136,8 @@ impl EventLoopBuilder {
             core: Rc::new(core),
         };
         event_loop.set_debug(self.debug.unwrap_or_else(debug_from_environment));
+        #[cfg(feature = "console")]
+        event_loop.offer_to_console();
         Ok(event_loop)
     }
 }

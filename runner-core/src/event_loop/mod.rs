@@ -8,7 +8,10 @@
 mod asyncgens;
 mod builder;
 mod companions;
+#[cfg(feature = "console")]
+mod console;
 mod current;
+mod drawing;
 mod leftovers;
 mod metrics;
 mod observe;
@@ -48,6 +51,8 @@ pub use self::time::TimerHandle;
 
 use self::asyncgens::AsyncGens;
 use self::companions::Companions;
+#[cfg(feature = "console")]
+use self::console::Console;
 use self::metrics::Counters;
 use self::observe::CurrentCallback;
 use self::recording::{Recording, RunTimes};
@@ -142,8 +147,11 @@ pub(crate) struct LoopCore {
     /// Who looks at that.
     watchdog: RefCell<Option<Watchdog>>,
     current_callback: CurrentCallback,
-    /// Where the time line is drawn.
+    /// Who is told what is seen here, while there is somebody.
     recording: RefCell<Option<Rc<Recording>>>,
+    /// One of them, which is told more.
+    #[cfg(feature = "console")]
+    console: RefCell<Option<Rc<Console>>>,
     /// How long tasks have run.
     run_times: RunTimes,
     /// From this on a callback is slow.
@@ -402,6 +410,8 @@ impl LoopCore {
         self.tell_left_sources();
         self.sources.close();
         self.end_recording();
+        #[cfg(feature = "console")]
+        self.leave_console();
         drop(self.signal_handlers.take());
         self.executor_shutdown.set(true);
         if let Some(executor) = self.executor.borrow_mut().take() {

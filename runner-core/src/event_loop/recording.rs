@@ -1,34 +1,77 @@
-//! What is recorded of a loop while somebody wants to see it: the time line, and how long each task runs.
+//! What is seen of a loop while somebody wants to see it, and who is told: the time line, tokio-console. And how long each
+//! task runs.
 //!
 //! Nothing is hooked into spawning and waking. What a poll has spawned or woken stands at the end of the ready queue after it,
 //! and that is where it is found. Tasks that begin and end inside of one poll (eager ones) are not seen.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::LoopCore;
+use super::drawing::Drawing;
 use crate::task::TaskRef;
 use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
-use crate::timeline::{Details, Life, Span, Timeline};
 
 /// Who wakes and spawns while no step of the loop does.
 const OUTSIDE: &str = "a timer, an event or another thread";
 
-/// One loop's part of a time line.
+/// Somebody who is told what is seen of a loop. Nothing of the loop is borrowed meanwhile: an observer may run code of the
+/// program's.
+pub(super) trait Observer {
+    /// A task is there that was not before.
+    fn task_begins(&self, task: &TaskRef, by: &str);
+    /// A task that has begun is in the queue again.
+    fn task_is_woken(&self, task: &TaskRef, by: &str);
+    /// A task's future is gone.
+    fn task_ends(&self, task: u64, how: &'static str);
+    /// An entry of the queue is about to run.
+    fn step_begins(&self, step: &Step);
+    /// It has returned. What it has spawned and woken is told next, before `step_ends`.
+    fn step_returns(&self);
+    fn step_ends(&self);
+    /// So many timers are due at `now`, in nanoseconds since the loop was made.
+    fn timers_fire(&self, count: usize, now: u64);
+    /// A blocking job was submitted, by this line. Whoever runs it calls what is returned, and drops at its end what that
+    /// returns; a job that is given up drops it uncalled.
+    fn job_is_submitted(&self, by: &'static Location<'static>) -> BeginJob;
+    /// Every task is gone.
+    fn loop_is_closed(&self);
+}
+
+/// See [`Observer::job_is_submitted`].
+pub(crate) type BeginJob = Box<dyn FnOnce() -> Box<dyn Any> + Send>;
+
+/// What is about to run.
+pub(super) enum Step {
+    Task(TaskRef),
+    Callback(&'static Location<'static>),
+}
+
+impl Step {
+    fn of(entry: &Ready) -> Step {
+        match entry {
+            Ready::Task(runnable) => Step::Task(runnable.metadata().to_ref()),
+            Ready::Callback(handle) => Step::Callback(handle.location()),
+        }
+    }
+}
+
+/// What is known of one loop by looking on, for all who are told.
+#[derive(Default)]
 pub(super) struct Recording {
-    timeline: Timeline,
-    /// The tasks whose begin was recorded, with their names then.
-    known: RefCell<HashMap<u64, String>>,
+    observers: RefCell<Vec<(Interest, Rc<dyn Observer>)>>,
+    /// The one of them that draws the time line, which is told more.
+    pub(super) drawing: RefCell<Option<Rc<Drawing>>>,
+    /// The tasks whose begin was told, and whose end was not.
+    known: RefCell<HashSet<u64>>,
     /// The length of the ready queue that was looked at.
     looked_at: Cell<usize>,
-    /// The run under way.
-    run: RefCell<Option<Span>>,
-    /// The phase of the shutdown under way.
-    phase: RefCell<Option<Span>>,
 }
 
 /// How long a task has run, since somebody wanted to know.
@@ -42,209 +85,215 @@ pub(crate) struct RunTime {
 pub(super) type RunTimes = RefCell<Option<Box<HashMap<u64, RunTime>>>>;
 
 impl Recording {
-    fn new(timeline: Timeline, core: &LoopCore) -> Recording {
-        let recording = Recording {
-            timeline,
-            known: RefCell::default(),
-            looked_at: Cell::new(core.scheduler.ready_len()),
-            run: RefCell::default(),
-            phase: RefCell::default(),
-        };
-        for task in core.scheduler.tasks() {
-            recording.begin_life(&task, "spawned before the trace began");
+    fn tell(&self, what: impl Fn(&dyn Observer)) {
+        // By number, as one may join or leave meanwhile.
+        for index in 0.. {
+            let observer = self.observers.borrow().get(index).map(|(_, it)| it.clone());
+            match observer {
+                Some(observer) => what(&*observer),
+                None => break,
+            }
         }
-        recording
     }
 
     fn begin_life(&self, task: &TaskRef, by: &str) {
-        let mut known = self.known.borrow_mut();
-        if known.contains_key(&task.id()) {
-            return;
-        }
-        let name = task.name();
-        let details = Details {
-            location: Some(("spawned", task.cell().location())),
-            text: Some(("by", by.to_owned())),
-            ..Details::default()
-        };
-        self.timeline.life(Life::Begin, task.id(), &name, &details);
-        known.insert(task.id(), name);
-    }
-
-    fn end_life(&self, task: &TaskRef) {
-        let end = match task {
-            task if task.cell().is_cancelled() => "cancelled",
-            task if task.cell().is_failed() => "failed",
-            _ => "returned",
-        };
-        let details = Details {
-            text: Some(("end", end.to_owned())),
-            ..Details::default()
-        };
-        if let Some(name) = self.known.borrow_mut().remove(&task.id()) {
-            self.timeline.life(Life::End, task.id(), &name, &details);
+        if self.known.borrow_mut().insert(task.id()) {
+            self.tell(|observer| observer.task_begins(task, by));
         }
     }
 
-    /// The loop is closed: whatever was left has been dropped.
-    fn end_all_lives(&self) {
-        let details = Details {
-            text: Some(("end", "dropped with the loop".to_owned())),
-            ..Details::default()
-        };
-        for (task, name) in self.known.take() {
-            self.timeline.life(Life::End, task, &name, &details);
+    fn end_life(&self, task: u64, how: &'static str) {
+        if self.known.borrow_mut().remove(&task) {
+            self.tell(|observer| observer.task_ends(task, how));
         }
     }
 
-    /// Records what has come to the queue since it was last looked at, and who was it that put it there.
+    /// Tells what has come to the queue since it was last looked at, and who was it that put it there.
     fn look_at_queue(&self, core: &LoopCore, by: &str) {
         let from = self.looked_at.replace(core.scheduler.ready_len());
+        let mut found = Vec::new();
         core.scheduler.for_each_ready_from(from, |entry| {
-            let Ready::Task(runnable) = entry else {
-                return;
-            };
-            let cell = runnable.metadata();
-            if !cell.is_started() {
-                return self.begin_life(&cell.to_ref(), by);
+            if let Ready::Task(runnable) = entry {
+                found.push(runnable.metadata().to_ref());
             }
-            let details = Details {
-                task: Some(cell.id()),
-                text: Some(("by", by.to_owned())),
-                ..Details::default()
-            };
-            let name = format!("wake {}", cell.name());
-            self.timeline.instant("wake", &name, &details);
         });
+        for task in found {
+            self.tell_woken(&task, by);
+        }
+    }
+
+    /// The task is new in the queue.
+    fn tell_woken(&self, task: &TaskRef, by: &str) {
+        if task.cell().is_started() {
+            self.tell(|observer| observer.task_is_woken(task, by));
+        } else {
+            self.begin_life(task, by);
+        }
+    }
+
+    fn begin_step(&self, core: &LoopCore, step: &Step) {
+        // What is in the queue and was not after the last step came from the loop itself; the entry was its first.
+        // In a shuffled queue it cannot be told apart, and is left out.
+        if core.shuffle.get() == 0 {
+            let known = self.looked_at.get();
+            self.looked_at.set(known.saturating_sub(1));
+            match step {
+                Step::Task(task) if known == 0 => self.tell_woken(task, OUTSIDE),
+                _ => {}
+            }
+            self.look_at_queue(core, OUTSIDE);
+        } else {
+            self.looked_at.set(core.scheduler.ready_len());
+        }
+        if let Step::Task(task) = step {
+            self.begin_life(task, OUTSIDE);
+        }
+        self.tell(|observer| observer.step_begins(step));
+    }
+
+    fn end_step(&self, core: &LoopCore, step: &Step) {
+        self.tell(|observer| observer.step_returns());
+        let by = match step {
+            Step::Task(task) => Cow::Owned(task.name()),
+            Step::Callback(_) => Cow::Borrowed("a callback"),
+        };
+        self.look_at_queue(core, &by);
+        self.tell(|observer| observer.step_ends());
+        if let Step::Task(task) = step {
+            if task.is_finished() {
+                self.end_life(task.id(), end_of(task));
+            }
+        }
+        if self.known.borrow().len() > core.scheduler.task_count() {
+            self.end_lost_lives(core);
+        }
+    }
+
+    /// Tells the end of those that have ended elsewhere than in a step of theirs: their futures were dropped.
+    fn end_lost_lives(&self, core: &LoopCore) {
+        let alive: HashSet<u64> = core.scheduler.tasks().iter().map(TaskRef::id).collect();
+        let known = self.known.borrow();
+        let lost: Vec<u64> = known.difference(&alive).copied().collect();
+        drop(known);
+        for task in lost {
+            self.end_life(task, "dropped");
+        }
+    }
+}
+
+fn end_of(task: &TaskRef) -> &'static str {
+    match task {
+        task if task.cell().is_cancelled() => "cancelled",
+        task if task.cell().is_failed() => "failed",
+        _ => "returned",
     }
 }
 
 impl LoopCore {
-    /// From now on this loop's doings are recorded there.
-    pub(crate) fn set_timeline(&self, timeline: Timeline) {
-        let recording = Rc::new(Recording::new(timeline, self));
-        drop(self.recording.replace(Some(recording)));
-        self.scheduler.observed.set(Interest::TIMELINE, true);
+    /// From now on this one is told of whatever is seen here, and at once of the tasks that are there.
+    pub(super) fn add_observer(
+        &self,
+        interest: Interest,
+        observer: Rc<dyn Observer>,
+    ) -> Rc<Recording> {
+        self.remove_observer(interest);
+        let recording = self.recording().unwrap_or_else(|| {
+            let recording = Rc::new(Recording::default());
+            recording.looked_at.set(self.scheduler.ready_len());
+            drop(self.recording.replace(Some(recording.clone())));
+            recording
+        });
+        for task in self.scheduler.tasks() {
+            recording.known.borrow_mut().insert(task.id());
+            observer.task_begins(&task, "spawned before anybody looked on");
+        }
+        let entry = (interest, observer);
+        recording.observers.borrow_mut().push(entry);
+        self.scheduler.observed.set(interest, true);
+        recording
     }
 
-    fn recording(&self) -> Option<Rc<Recording>> {
+    /// Whoever is told for that is told no longer.
+    pub(super) fn remove_observer(&self, interest: Interest) {
+        let Some(recording) = self.recording() else {
+            return;
+        };
+        self.scheduler.observed.set(interest, false);
+        let (leaving, staying) = recording
+            .observers
+            .take()
+            .into_iter()
+            .partition(|(it, _)| *it == interest);
+        recording.observers.replace(staying);
+        if !self.scheduler.observed.has(Interest::TOLD) {
+            drop(self.recording.take());
+        }
+        drop::<Vec<_>>(leaving);
+    }
+
+    pub(super) fn recording(&self) -> Option<Rc<Recording>> {
         self.recording.borrow().clone()
-    }
-
-    /// Where this loop's doings are recorded, if they are.
-    #[inline]
-    pub(crate) fn timeline(&self) -> Option<Timeline> {
-        match self.is_recorded() {
-            true => self.recorded_timeline(),
-            false => None,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn recorded_timeline(&self) -> Option<Timeline> {
-        Some(self.recording()?.timeline.clone())
-    }
-
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.scheduler.observed.has(Interest::TIMELINE)
-    }
-
-    /// Begins something that is to be seen as one piece of the time line.
-    pub(crate) fn span(&self, category: &'static str, name: &'static str) -> Option<Span> {
-        match self.is_recorded() {
-            true => self.begin_span(category, name),
-            false => None,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin_span(&self, category: &'static str, name: &'static str) -> Option<Span> {
-        let timeline = self.timeline()?;
-        Some(timeline.span(category, name, Details::default()))
     }
 
     /// The loop is being closed, and its tasks are gone.
     pub(super) fn end_recording(&self) {
-        if !self.is_recorded() {
+        if !self.scheduler.observed.has(Interest::TOLD) {
             return;
         }
         if let Some(recording) = self.recording.take() {
-            drop(recording.phase.take());
-            recording.end_all_lives();
-            recording.timeline.flush();
+            recording.tell(|observer| observer.loop_is_closed());
         }
     }
 
     /// Timers are due.
-    pub(super) fn record_timers(&self, count: usize) {
-        if let Some(timeline) = self.timeline().filter(|_| count > 0) {
-            let details = Details {
-                text: Some(("count", count.to_string())),
-                ..Details::default()
-            };
-            timeline.instant("timer", "timers fire", &details);
+    pub(super) fn record_timers(&self, count: usize, now: u64) {
+        if count > 0 && self.scheduler.observed.has(Interest::TOLD) {
+            if let Some(recording) = self.recording() {
+                recording.tell(|observer| observer.timers_fire(count, now));
+            }
         }
+    }
+
+    /// A blocking job is submitted; see [`Observer::job_is_submitted`].
+    #[inline]
+    pub(crate) fn record_job(&self, by: &'static Location<'static>) -> Option<BeginJob> {
+        match self.scheduler.observed.has(Interest::TOLD) {
+            true => self.tell_job(by),
+            false => None,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_job(&self, by: &'static Location<'static>) -> Option<BeginJob> {
+        let recording = self.recording()?;
+        let told = RefCell::new(Vec::new());
+        recording.tell(|observer| told.borrow_mut().push(observer.job_is_submitted(by)));
+        let told = told.into_inner();
+        Some(Box::new(move || {
+            let underway: Vec<_> = told.into_iter().map(|begin| begin()).collect();
+            Box::new(underway)
+        }))
     }
 
     /// Runs one entry, and records that.
     #[inline(never)]
     pub(super) fn run_recorded(&self, entry: Ready) {
-        let task = match &entry {
-            Ready::Task(runnable) => Some(runnable.metadata().to_ref()),
-            Ready::Callback(_) => None,
-        };
+        let step = Step::of(&entry);
         let recording = self.recording();
-        let span = recording.as_ref().map(|it| self.begin_step(it, &entry));
+        if let Some(recording) = &recording {
+            recording.begin_step(self, &step);
+        }
         let began = Instant::now();
         self.run_for_debug(entry);
         let taken = began.elapsed();
-        drop(span);
-        if let Some(recording) = recording {
-            self.end_step(&recording, task.as_ref());
+        if let Some(recording) = &recording {
+            recording.end_step(self, &step);
         }
-        if let Some(task) = task.filter(|_| self.scheduler.observed.has(Interest::TIMES)) {
-            self.count_time(&task, taken);
-        }
-    }
-
-    fn begin_step(&self, recording: &Recording, entry: &Ready) -> Span {
-        // What is in the queue and was not after the last step came from the loop itself; the entry was its first.
-        // In a shuffled queue it cannot be told apart, and is left out.
-        if self.shuffle.get() == 0 {
-            let known = recording.looked_at.get().saturating_sub(1);
-            recording.looked_at.set(known);
-            recording.look_at_queue(self, OUTSIDE);
-        } else {
-            recording.looked_at.set(self.scheduler.ready_len());
-        }
-        match entry {
-            Ready::Task(runnable) => {
-                let task = runnable.metadata().to_ref();
-                recording.begin_life(&task, OUTSIDE);
-                let details = Details {
-                    task: Some(task.id()),
-                    location: Some(("spawned", task.cell().location())),
-                    ..Details::default()
-                };
-                recording.timeline.span("poll", task.name(), details)
+        if let Step::Task(task) = step {
+            if self.scheduler.observed.has(Interest::TIMES) {
+                self.count_time(&task, taken);
             }
-            Ready::Callback(handle) => {
-                let details = Details {
-                    location: Some(("scheduled", handle.location())),
-                    ..Details::default()
-                };
-                recording.timeline.span("callback", "callback", details)
-            }
-        }
-    }
-
-    fn end_step(&self, recording: &Recording, task: Option<&TaskRef>) {
-        let by = task.map_or(Cow::Borrowed("a callback"), |task| Cow::Owned(task.name()));
-        recording.look_at_queue(self, &by);
-        if let Some(task) = task.filter(|task| task.is_finished()) {
-            recording.end_life(task);
         }
     }
 
@@ -275,45 +324,5 @@ impl LoopCore {
         let times = self.run_times.borrow();
         let time = times.as_ref().and_then(|times| times.get(&task));
         time.copied().unwrap_or_default()
-    }
-
-    /// A phase of the shutdown begins, and the one under way is over. The last one ends with the loop.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn record_phase(&self, name: &'static str) {
-        if let Some(recording) = self.recording() {
-            drop(recording.phase.take());
-            recording.phase.replace(self.begin_span("shutdown", name));
-        }
-    }
-
-    /// A runner's run begins.
-    #[inline]
-    pub(crate) fn record_run(&self) {
-        if self.is_recorded() {
-            self.set_run_span(true);
-        }
-    }
-
-    /// It is over.
-    #[inline]
-    pub(crate) fn record_end_of_run(&self) {
-        if self.is_recorded() {
-            self.set_run_span(false);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn set_run_span(&self, is_running: bool) {
-        if let Some(recording) = self.recording() {
-            let span = if is_running {
-                self.begin_span("runner", "run")
-            } else {
-                None
-            };
-            drop(recording.run.replace(span));
-            recording.timeline.flush();
-        }
     }
 }

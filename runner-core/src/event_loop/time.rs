@@ -52,6 +52,8 @@ impl TimerHandle {
         if let Some(core) = self.core.upgrade() {
             let entry = core.timers.borrow_mut().remove(self.key);
             drop(entry);
+            #[cfg(feature = "console")]
+            core.show_removal(Some(self.key));
         }
     }
 
@@ -179,11 +181,15 @@ impl LoopCore {
 
     /// The caller knows the time: `is_due` if the deadline has passed already. While the loop is busy, timers are looked at
     /// only every so often; one that is due now should not wait for that.
+    #[inline]
     fn insert_timer(&self, nanos: u64, is_due: bool, entry: TimerEntry) -> TimerKey {
         if is_due {
             self.timer_due.set(true);
         }
-        self.timers.borrow_mut().insert(nanos, entry)
+        let key = self.timers.borrow_mut().insert(nanos, entry);
+        #[cfg(feature = "console")]
+        self.show_timer(key, nanos);
+        key
     }
 
     /// Moves every timer that is due to the ready queue, in the order of deadlines.
@@ -215,7 +221,7 @@ impl LoopCore {
             late.add(Duration::from_nanos(now - deadline));
             count += 1;
         });
-        self.record_timers(count);
+        self.record_timers(count, now);
         self.note_late_timers(&late);
     }
 
@@ -303,6 +309,11 @@ impl Timeout {
         match self.armed.get().and_then(|key| timers.get_mut(key)) {
             Some(TimerEntry::Wake(waker)) if core.running.get() => {
                 waker.clone_from(cx.waker());
+                #[cfg(feature = "console")]
+                {
+                    drop(timers);
+                    core.show_poll(self.armed.get());
+                }
                 return Poll::Pending;
             }
             Some(TimerEntry::Wake(waker)) => {
@@ -343,6 +354,8 @@ impl Timeout {
             return Poll::Pending;
         }
         let timer = self.armed.take();
+        #[cfg(feature = "console")]
+        core.show_removal(timer);
         let timer = timer.and_then(|key| core.timers.borrow_mut().remove(key));
         drop(timer);
         self.core = None;
@@ -356,6 +369,8 @@ impl Drop for Timeout {
         if let (Some(key), Some(core)) = (self.armed.get(), core) {
             let entry = core.timers.borrow_mut().remove(key);
             drop(entry);
+            #[cfg(feature = "console")]
+            core.show_removal(Some(key));
         }
     }
 }

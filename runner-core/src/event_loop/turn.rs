@@ -37,25 +37,38 @@ impl LoopCore {
     }
 
     /// Takes what other threads and signals left.
+    #[inline(always)]
     fn receive_mail(&self) {
         if self.scheduler.has_mail() {
-            let is_interrupted = self.scheduler.inbox.take_interrupt();
-            self.scheduler.collect_mail();
-            if is_interrupted {
-                let callback = self.on_interrupt.borrow().clone();
-                if let Some(callback) = callback {
-                    callback();
-                }
+            self.open_mail();
+        }
+    }
+
+    /// Apart from the question whether there is any, which every turn asks.
+    #[inline(never)]
+    fn open_mail(&self) {
+        let is_interrupted = self.scheduler.inbox.take_interrupt();
+        self.scheduler.collect_mail();
+        if is_interrupted {
+            let callback = self.on_interrupt.borrow().clone();
+            if let Some(callback) = callback {
+                callback();
             }
         }
     }
 
     /// Looks at I/O and time: always when idle, else once in a while.
+    #[inline(always)]
     fn look_around(&self, may_wait: bool, limit: Option<Instant>) -> io::Result<()> {
         let idle = self.scheduler.ready_len() == 0;
         if !idle && self.since_look.get() < LOOK_INTERVAL {
             return Ok(());
         }
+        self.look_outside(idle, may_wait, limit)
+    }
+
+    #[inline(never)]
+    fn look_outside(&self, idle: bool, may_wait: bool, limit: Option<Instant>) -> io::Result<()> {
         self.metrics.count_polls(self.since_look.replace(0));
         if idle && may_wait && !self.stopping.get() && !self.timer_due.get() {
             self.sleep(limit)?;

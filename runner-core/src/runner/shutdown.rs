@@ -148,7 +148,7 @@ static FLUSH_OUTPUT: Phase = Phase {
 struct Shutdown<'a> {
     event_loop: &'a EventLoop,
     /// Its phases are drawn on a time line.
-    is_recorded: bool,
+    is_drawn: bool,
     worker: Worker,
     /// Those that are led.
     crew: Option<&'a Crew>,
@@ -193,7 +193,7 @@ impl<'a> Shutdown<'a> {
         let now = event_loop.time();
         Shutdown {
             event_loop,
-            is_recorded: event_loop.core().is_recorded(),
+            is_drawn: event_loop.core().is_drawn(),
             worker: Worker::new(0, event_loop.handle()),
             crew: None,
             hooks,
@@ -220,7 +220,7 @@ impl Shutdown<'_> {
 
     /// Attempts one phase, or a part of it; what fails in it keeps no other from being gone through.
     fn attempt(&mut self, phase: &'static Phase) {
-        if self.is_recorded {
+        if self.is_drawn {
             self.event_loop.core().record_phase(phase.name);
         }
         match panic::catch_unwind(AssertUnwindSafe(|| (phase.go_through)(self))) {

@@ -27,12 +27,17 @@ impl Interest {
     /// How long each task runs, for the same.
     pub(crate) const TIMES: Interest = Interest(1 << 6);
 
+    /// tokio-console; set with the feature `console` only.
+    pub(crate) const CONSOLE: Interest = Interest(1 << 7);
+
     /// Whoever must be told which poll is under way.
     pub(crate) const WATCHED: Interest = Interest::WATCHDOG
         .and(Interest::DUMPS)
         .and(Interest::INSPECTION);
+    /// Whoever is told what each poll has done.
+    pub(crate) const TOLD: Interest = Interest::TIMELINE.and(Interest::CONSOLE);
     /// Whoever keeps something of each poll.
-    pub(crate) const RECORDED: Interest = Interest::TIMELINE.and(Interest::TIMES);
+    pub(crate) const RECORDED: Interest = Interest::TOLD.and(Interest::TIMES);
     /// Whoever must be told of the begin and the end of each poll.
     pub(crate) const POLLS: Interest = Interest::DEBUG
         .and(Interest::WATCHED)
@@ -42,7 +47,7 @@ impl Interest {
     /// Whoever wants to know how late timers are.
     pub(crate) const LATENESS: Interest = Interest::DEBUG.and(Interest::METRICS);
     /// Whoever must be told that timers are due.
-    pub(crate) const TIMERS: Interest = Interest::LATENESS.and(Interest::TIMELINE);
+    pub(crate) const TIMERS: Interest = Interest::LATENESS.and(Interest::TOLD);
 
     const fn and(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)

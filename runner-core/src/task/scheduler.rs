@@ -226,9 +226,7 @@ impl Scheduler {
         self.closing.set(true);
         let entered = self.enter();
         while self.task_count() > 0 {
-            for task in self.tasks() {
-                task.kill();
-            }
+            self.end_tasks();
             self.drain();
         }
         self.drain();
@@ -243,16 +241,36 @@ impl Scheduler {
             .push(self.inbox);
     }
 
-    /// Runs the tasks that are queued (they are killed: they end) and drops the callbacks.
+    /// Drops the futures of all tasks that wait or are queued, a few at a time, while the processor still has them at hand.
+    fn end_tasks(&self) {
+        for (place, task) in self.tasks().into_iter().enumerate() {
+            task.kill();
+            drop(task);
+            if place % 16 == 15 {
+                self.empty_queue();
+            }
+        }
+    }
+
+    /// Ends what is queued, and what arrives.
     fn drain(&self) {
         self.collect_all_mail();
         if self.ready_len() == 0 && self.task_count() > 0 {
             // The missing runnable is in another thread's hands, a few instructions away from the inbox.
             std::thread::yield_now();
         }
+        self.empty_queue();
+    }
+
+    /// Drops the futures of the tasks that are queued, and the callbacks.
+    fn empty_queue(&self) {
         while let Some(entry) = self.pop() {
             match entry {
-                Ready::Task(runnable) => drop(runnable.run()),
+                Ready::Task(runnable) => {
+                    // It may have been woken by the end of another one.
+                    runnable.metadata().kill();
+                    runnable.run();
+                }
                 Ready::Callback(handle) => self.exceptions.drop_left_over(handle.take()),
             }
         }

@@ -74,7 +74,6 @@ fn main_keeps_the_async_fn_inside() {
             #[allow(clippy::unused_async)]
             async fn main() -> R { body. }
             {
-                #[allow(unused_imports)]
                 use ::asyncio::private::{Carry as _, Keep as _, Report as _};
                 (&&::asyncio::private::main(
                     ::asyncio::private::runner().debug(true).shutdown_timeout(::core::time::Duration::new(0u64, 250000000u32)),
@@ -113,7 +112,6 @@ fn a_test_with_seeds_can_be_started_again() {
             #[allow(clippy::unused_async)]
             async fn case() -> R { x }
             {
-                #[allow(unused_imports)]
                 use ::asyncio::private::{Carry as _, Keep as _, Report as _};
                 (&&::asyncio::private::test_seeds(
                     ::asyncio::private::test_options().seeds(3),
@@ -134,7 +132,6 @@ fn any_other_function_becomes_a_block_with_a_pinned_output() {
     let expected = normalized(
         "#[track_caller] fn go(&self, a: u8, arg2: (u8, u8), arg3: u8) -> Result<impl Sized, E> {
             {
-                #[allow(unused_imports)]
                 use ::asyncio::private::{Carry as _, Keep as _, Report as _};
                 (&&::asyncio::private::function(::asyncio::private::runner().debug(a), async move {
                     if false { return (|| -> Result<_, E> { ::core::unreachable!() })(); }

@@ -1,0 +1,542 @@
+//! What is seen of a loop, for tokio-console; and how a loop learns that somebody wants it.
+//!
+//! Nobody switches this on: a loop is looked at while a subscriber of `tracing` wants the spans of tasks, whether that was
+//! there first or the loop. Until then it costs a test of a flag per timer set or given up. One that goes is noticed when the
+//! next one comes.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing::span::EnteredSpan;
+
+use super::recording::{BeginJob, Observer, Step};
+use super::time::TimerEntry;
+use super::{EventLoop, LoopCore, LoopHandle, try_running_loop};
+use crate::console::{TaskSpan, TimerSpan, is_heard, is_wanted, job, look_out};
+use crate::task::TaskRef;
+use crate::task::observed::Interest;
+use crate::timers::TimerKey;
+
+/// The loops that are not closed.
+static LOOPS: Mutex<Vec<LoopHandle>> = Mutex::new(Vec::new());
+
+/// Nobody's code runs under the lock, so a poisoned one is still whole.
+fn loops() -> MutexGuard<'static, Vec<LoopHandle>> {
+    LOOPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells every loop, wherever it runs. One that does not run learns it when it does.
+fn tell_loops() {
+    let look_again = || {
+        if let Some(event_loop) = try_running_loop() {
+            event_loop.core().set_console(is_wanted());
+        }
+    };
+    let told = loops().clone();
+    for handle in told {
+        // One that is closed by now has nothing to show.
+        let _ = handle.call_soon_threadsafe(look_again);
+    }
+}
+
+/// The spans of one loop's tasks and timers.
+#[derive(Default)]
+pub(super) struct Console {
+    tasks: RefCell<HashMap<u64, Rc<TaskSpan>>>,
+    /// Of the task that runs.
+    entered: RefCell<Option<EnteredSpan>>,
+    timers: RefCell<ShownTimers>,
+}
+
+/// Timers that were set while somebody looked on.
+#[derive(Default)]
+struct ShownTimers {
+    /// With their deadlines.
+    spans: HashMap<TimerKey, (u64, Rc<TimerSpan>)>,
+    /// By deadline.
+    due: BTreeMap<u64, Vec<TimerKey>>,
+}
+
+impl ShownTimers {
+    fn insert(&mut self, key: TimerKey, nanos: u64, span: Rc<TimerSpan>) {
+        self.due.entry(nanos).or_default().push(key);
+        self.spans.insert(key, (nanos, span));
+    }
+
+    fn get(&self, key: TimerKey) -> Option<Rc<TimerSpan>> {
+        let (_, span) = self.spans.get(&key)?;
+        Some(span.clone())
+    }
+
+    fn remove(&mut self, key: TimerKey) -> Option<Rc<TimerSpan>> {
+        let (nanos, span) = self.spans.remove(&key)?;
+        if let Some(keys) = self.due.get_mut(&nanos) {
+            keys.retain(|it| *it != key);
+            if keys.is_empty() {
+                self.due.remove(&nanos);
+            }
+        }
+        Some(span)
+    }
+
+    /// Takes those out that are due at `now`.
+    fn remove_due(&mut self, now: u64) -> Vec<Rc<TimerSpan>> {
+        let mut removed = Vec::new();
+        while let Some(entry) = self.due.first_entry().filter(|it| *it.key() <= now) {
+            let spans = entry
+                .remove()
+                .into_iter()
+                .filter_map(|key| self.spans.remove(&key));
+            removed.extend(spans.map(|(_, span)| span));
+        }
+        removed
+    }
+}
+
+impl Console {
+    /// The task's span, made now if the subscriber was not there when the task was first seen.
+    fn span(&self, task: &TaskRef) -> Option<Rc<TaskSpan>> {
+        let known = self.tasks.borrow().get(&task.id()).cloned();
+        if known.is_some() || !is_heard() {
+            return known;
+        }
+        let span = TaskSpan::new(task.id(), &task.name(), task.cell().location());
+        let span = Rc::new(span);
+        self.tasks.borrow_mut().insert(task.id(), span.clone());
+        Some(span)
+    }
+}
+
+impl Observer for Console {
+    fn task_begins(&self, task: &TaskRef, _by: &str) {
+        drop(self.span(task));
+    }
+
+    fn task_is_woken(&self, task: &TaskRef, _by: &str) {
+        if let Some(span) = self.span(task) {
+            span.wake();
+        }
+    }
+
+    fn task_ends(&self, task: u64, _how: &'static str) {
+        let span = self.tasks.borrow_mut().remove(&task);
+        drop(span);
+    }
+
+    fn step_begins(&self, step: &Step) {
+        if let Step::Task(task) = step {
+            let entered = self.span(task).map(|span| span.enter());
+            drop(self.entered.replace(entered));
+        }
+    }
+
+    fn step_returns(&self) {}
+
+    /// Only now: a wake that comes while the task's span is entered is one that the task has given itself.
+    fn step_ends(&self) {
+        drop(self.entered.take());
+    }
+
+    fn timers_fire(&self, _count: usize, now: u64) {
+        let fired = self.timers.borrow_mut().remove_due(now);
+        drop(fired);
+    }
+
+    fn job_is_submitted(&self, by: &'static Location<'static>) -> BeginJob {
+        job(by)
+    }
+
+    fn loop_is_closed(&self) {
+        drop(self.entered.take());
+        drop(self.tasks.take());
+        drop(self.timers.take());
+    }
+}
+
+impl EventLoop {
+    /// A new loop: from now on it learns whether somebody wants to see it.
+    pub(super) fn offer_to_console(&self) {
+        look_out(tell_loops);
+        loops().push(self.handle());
+        self.core().set_console(is_wanted());
+    }
+}
+
+impl LoopCore {
+    /// The loop is being closed.
+    pub(super) fn leave_console(&self) {
+        let handle = LoopHandle::new(self.scheduler.inbox, self.scheduler.generation);
+        if !self.is_forked() {
+            loops().retain(|it| !it.is_same(&handle));
+        }
+    }
+
+    fn set_console(&self, wanted: bool) {
+        if wanted == self.scheduler.observed.has(Interest::CONSOLE) {
+            return;
+        }
+        if wanted {
+            let console = Rc::new(Console::default());
+            drop(self.console.replace(Some(console.clone())));
+            self.add_observer(Interest::CONSOLE, console);
+        } else {
+            self.remove_observer(Interest::CONSOLE);
+            drop(self.console.take());
+        }
+    }
+
+    /// A timer was set.
+    #[inline]
+    pub(super) fn show_timer(&self, key: TimerKey, nanos: u64) {
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            self.tell_timer(key, nanos);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_timer(&self, key: TimerKey, nanos: u64) {
+        let console = self.console.borrow().clone();
+        let Some(console) = console.filter(|_| is_heard()) else {
+            return;
+        };
+        let left = nanos.saturating_sub(self.nanos(self.now()));
+        let millis = left.div_ceil(1_000_000);
+        let scheduled = match self.timers.borrow().get(key) {
+            Some(TimerEntry::Callback(handle)) => Some(handle.location()),
+            _ => None,
+        };
+        let span = match scheduled {
+            Some(scheduled) => TimerSpan::callback(millis, scheduled),
+            None => TimerSpan::wait(millis),
+        };
+        span.poll();
+        let mut timers = console.timers.borrow_mut();
+        timers.insert(key, nanos, Rc::new(span));
+    }
+
+    /// The timer's future was polled, and it has not fired.
+    #[inline]
+    pub(super) fn show_poll(&self, key: Option<TimerKey>) {
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            self.tell_poll(key);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_poll(&self, key: Option<TimerKey>) {
+        let console = self.console.borrow().clone();
+        let span = console
+            .zip(key)
+            .and_then(|(it, key)| it.timers.borrow().get(key));
+        if let Some(span) = span {
+            span.poll();
+        }
+    }
+
+    /// The timer was given up, if it had not fired already.
+    #[inline]
+    pub(super) fn show_removal(&self, key: Option<TimerKey>) {
+        if self.scheduler.observed.has(Interest::CONSOLE) {
+            self.tell_removal(key);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_removal(&self, key: Option<TimerKey>) {
+        let console = self.console.borrow().clone();
+        let span = console.zip(key);
+        let span = span.and_then(|(it, key)| it.timers.borrow_mut().remove(key));
+        drop(span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fmt::Write as _;
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::subscriber::{DefaultGuard, set_default};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+    use crate::{ThreadPoolExecutor, running_loop, sleep, spawn, task, yield_now};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Subscribers are the process's affair: one test at a time.
+    static TURN: Mutex<()> = Mutex::new(());
+
+    /// Writes down what it is told, one line for each, as `console-subscriber` would count it.
+    #[derive(Clone, Default)]
+    struct Notes {
+        lines: Arc<Mutex<Vec<String>>>,
+        /// What each span is, and how many handles there are of it.
+        spans: Arc<Mutex<HashMap<u64, (String, u32)>>>,
+        next: Arc<AtomicU64>,
+        /// Whom each event wakes.
+        wakes: Arc<Mutex<Option<Waker>>>,
+    }
+
+    /// What a span or event says of itself.
+    #[derive(Default)]
+    struct Said(String);
+
+    impl Visit for Said {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if !field.name().starts_with("loc.") && field.name() != "task.id" {
+                write!(self.0, " {value:?}").unwrap();
+            }
+        }
+    }
+
+    impl Notes {
+        fn add(&self, line: String) {
+            self.lines.lock().unwrap().push(line);
+        }
+
+        fn about(&self, what: &str) -> Vec<String> {
+            let lines = self.lines.lock().unwrap();
+            lines
+                .iter()
+                .filter(|it| it.contains(what))
+                .cloned()
+                .collect()
+        }
+
+        fn name(&self, id: &Id) -> String {
+            self.spans.lock().unwrap()[&id.into_u64()].0.clone()
+        }
+
+        fn listen(&self) -> DefaultGuard {
+            set_default(self.clone())
+        }
+    }
+
+    impl Subscriber for Notes {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.name().starts_with("runtime.") || metadata.is_event()
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            let mut said = Said::default();
+            span.record(&mut said);
+            let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+            let name = said.0.trim().to_owned();
+            self.add(format!("begin {name}"));
+            self.spans.lock().unwrap().insert(id, (name, 1));
+            Id::from_u64(id)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            if let Some(waker) = &*self.wakes.lock().unwrap() {
+                waker.wake_by_ref();
+            }
+            let mut said = Said::default();
+            event.record(&mut said);
+            self.add(format!("{}{}", event.metadata().target(), said.0));
+        }
+
+        fn enter(&self, span: &Id) {
+            self.add(format!("enter {}", self.name(span)));
+        }
+
+        fn exit(&self, span: &Id) {
+            self.add(format!("exit {}", self.name(span)));
+        }
+
+        fn clone_span(&self, span: &Id) -> Id {
+            let mut spans = self.spans.lock().unwrap();
+            spans.get_mut(&span.into_u64()).unwrap().1 += 1;
+            span.clone()
+        }
+
+        fn try_close(&self, span: Id) -> bool {
+            let mut spans = self.spans.lock().unwrap();
+            let (_, count) = spans.get_mut(&span.into_u64()).unwrap();
+            *count -= 1;
+            let is_last = *count == 0;
+            drop(spans);
+            if is_last {
+                self.add(format!("end {}", self.name(&span)));
+            }
+            is_last
+        }
+    }
+
+    fn is_shown() -> bool {
+        running_loop()
+            .core()
+            .scheduler
+            .observed
+            .has(Interest::CONSOLE)
+    }
+
+    fn run(main: impl Future<Output = ()>) {
+        crate::run(main).unwrap();
+    }
+
+    #[test]
+    fn a_loop_is_looked_at_while_somebody_listens_and_no_longer() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that goes is noticed when `tracing` asks anew who wants what, as it does for each one that comes.
+        tracing_core::callsite::rebuild_interest_cache();
+        run(async {
+            assert!(!is_shown());
+            let listening = Notes::default().listen();
+            yield_now().await;
+            assert!(is_shown());
+            drop(listening);
+            tracing_core::callsite::rebuild_interest_cache();
+            yield_now().await;
+            assert!(!is_shown());
+            assert!(running_loop().core().recording().is_none());
+        });
+    }
+
+    #[test]
+    fn each_step_of_a_task_is_an_enter_and_an_exit() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        run(async {
+            task().name("twice").spawn(yield_now()).await.unwrap();
+        });
+        let about = notes.about("\"twice\"");
+        let each = ["begin", "enter", "exit", "enter", "exit", "end"];
+        assert_eq!(about.len(), each.len(), "{about:?}");
+        for (line, word) in about.iter().zip(each) {
+            assert!(line.starts_with(word), "{about:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_whose_future_is_dropped_by_another_ends_then() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        let seen = notes.clone();
+        run(async move {
+            let lost = task().name("lost").spawn(pending::<()>());
+            yield_now().await;
+            let lost = lost.task_ref();
+            let dropper = async move {
+                running_loop().core().scheduler.drop_task(&lost);
+            };
+            spawn(dropper).await.unwrap();
+            assert_eq!(seen.about("end \"task\" \"lost\"").len(), 1);
+        });
+        assert_eq!(notes.about("end \"task\" \"lost\"").len(), 1);
+    }
+
+    #[test]
+    fn a_job_that_is_given_up_ends_without_a_step() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        run(async {
+            let executor = ThreadPoolExecutor::builder().max_workers(1).build();
+            let (go, wait) = std::sync::mpsc::channel::<()>();
+            let first = executor.submit(move || wait.recv().is_err());
+            let second = executor.submit(|| ());
+            drop(second);
+            drop(go);
+            assert!(first.await.unwrap());
+            assert!(executor.shutdown(true, None).is_complete());
+        });
+        let jobs = notes.about("\"blocking\"");
+        let count = |word: &str| jobs.iter().filter(|it| it.starts_with(word)).count();
+        // The first one's step was on a thread that tells another subscriber, but its span is this one's.
+        assert_eq!(
+            (count("begin"), count("enter"), count("end")),
+            (2, 1, 2),
+            "{jobs:?}"
+        );
+    }
+
+    #[test]
+    fn timers_end_when_they_fire_and_when_they_are_given_up() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        let seen = notes.clone();
+        run(async move {
+            let count = |word: &str| seen.about(word).len();
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!((count("begin \"Timer\""), count("end \"Timer\"")), (1, 1));
+            let fired = Rc::new(Cell::new(false));
+            let fires = fired.clone();
+            let handle = running_loop().call_later(HOUR, || ());
+            running_loop().call_later(Duration::from_millis(1), move || fires.set(true));
+            assert_eq!(count("begin \"TimerHandle\""), 2);
+            handle.cancel();
+            assert_eq!(count("end \"TimerHandle\""), 1);
+            let sleeper = spawn(sleep(HOUR));
+            sleep(Duration::from_millis(2)).await;
+            assert!(fired.get());
+            assert_eq!(count("end \"TimerHandle\""), 2);
+            drop(sleeper);
+        });
+        // The sleeper's went with the shutdown.
+        assert_eq!(
+            notes.about("begin \"Timer\"").len(),
+            notes.about("end \"Timer\"").len()
+        );
+    }
+
+    #[test]
+    fn a_sleep_that_is_polled_again_is_one_timer_with_two_polls_and_wakes_whoever_polled_last() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        run(async {
+            let mut sleeping = Box::pin(sleep(Duration::from_millis(5)));
+            let mut cx = std::task::Context::from_waker(Waker::noop());
+            assert!(sleeping.as_mut().poll(&mut cx).is_pending());
+            sleeping.await;
+        });
+        assert_eq!(notes.about("begin \"Timer\"").len(), 1);
+        assert_eq!(notes.about("poll_op \"poll_elapsed\" false").len(), 2);
+    }
+
+    #[test]
+    fn a_subscriber_may_wake_tasks_of_the_loop_that_it_is_told_of() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        let inside = notes.clone();
+        run(async move {
+            let polls = Rc::new(Cell::new(0));
+            let counted = polls.clone();
+            let told = task().name("told").spawn(std::future::poll_fn(move |cx| {
+                counted.set(counted.get() + 1);
+                // Once per round: what it causes by being woken is not told to it again.
+                inside.wakes.lock().unwrap().take();
+                if counted.get() == 1 {
+                    *inside.wakes.lock().unwrap() = Some(cx.waker().clone());
+                }
+                std::task::Poll::<()>::Pending
+            }));
+            yield_now().await;
+            spawn(yield_now()).await.unwrap();
+            assert!(polls.get() > 1);
+            drop(told);
+        });
+    }
+}
