@@ -166,15 +166,35 @@ fn any_attribute(text: &str) -> Option<usize> {
         _ => {}
     }
     let mut rest = text.strip_prefix("#![")?;
-    loop {
+    let mut open = 1;
+    while open > 0 {
         rest = rest.trim_start_matches(|c| is_of_names(c) || matches!(c, '(' | ')' | '.' | '-'));
-        if let Some(behind) = rest.strip_prefix(']') {
-            return Some(text.len() - behind.len());
-        }
-        // A raw string, whose end is told in another way.
-        let is_raw = text[..text.len() - rest.len()].ends_with(|c: char| c.is_alphanumeric());
-        rest = behind_reason(rest).filter(|_| !is_raw)?;
+        let before = &text[..text.len() - rest.len()];
+        rest = match rest.get(..1)? {
+            "[" => {
+                open += 1;
+                &rest[1..]
+            }
+            "]" => {
+                open -= 1;
+                &rest[1..]
+            }
+            // Of `r`, `br` or `cr`. With another letter before it, it is none of today's strings.
+            _ if before.ends_with('r') => behind_raw_string(rest)?,
+            _ if before.ends_with(|c: char| c.is_alphanumeric()) => return None,
+            _ => behind_reason(rest)?,
+        };
     }
+    Some(text.len() - rest.len())
+}
+
+/// The text behind a raw string, from the first `#` or quote on.
+fn behind_raw_string(text: &str) -> Option<&str> {
+    let inside = text.trim_start_matches('#');
+    let hashes = &text[..text.len() - inside.len()];
+    let inside = inside.strip_prefix('"')?;
+    let end = format!("\"{hashes}");
+    Some(&inside[inside.find(&end)? + end.len()..])
 }
 
 fn is_of_names(c: char) -> bool {
@@ -356,6 +376,9 @@ mod tests {
             ),
             ("{ /* a */ /*! b */ c }", "#[doc=\"b\"]"),
             ("{ #![a = \"]\\\"]\"] c }", "#[a=\"]\\\"]\"]"),
+            ("{ #![a = r\"b\\\"] c \"]\" }", "#[a=r\"b\\\"]"),
+            ("{ #![a = br##\"]\"#]\"##] }", "#[a=br##\"]\"#]\"##]"),
+            ("{ #![a[b, [\"]\"]]] c[0] }", "#[a[b,[\"]\"]]]"),
             ("{ #![allow(a = b)] }", "#[allow(a=b)]"),
             ("{ #![allow(tool::a)] }", "#[allow(tool::a)]"),
             (
@@ -373,9 +396,7 @@ mod tests {
             "{ /* /* a */ */ #![b] }",
             "{ /*! /* a */ */ }",
             "{ #![a = \"\\",
-            "{ #![a = r\"b\\\"] c \"]\" }",
             "{ #![a['b']] }",
-            "{ #![a = r#\"]\"#] }",
             "{ #![a /* b */] }",
             "{ #![3] }",
             "{ # ![allow(a)] }",
