@@ -23,6 +23,10 @@ use crate::task::must_look_away_from_thread;
 /// Nothing happens before it is awaited. The function runs in a copy of the current context; what it sets there is not
 /// seen outside.
 ///
+/// This is also how files are read and written: there are no functions for that here, because the system's calls for files
+/// block, and a thread with [`std::fs`] is what any such function would be. What takes microseconds, such as a rename, may as
+/// well be called directly.
+///
 /// # Errors
 ///
 /// [`JoinError`] if the function panics, if no thread can be started, or if the executor was shut down.
@@ -47,6 +51,9 @@ use crate::task::must_look_away_from_thread;
 /// asyncio::run(async {
 ///     let thread = asyncio::to_thread(|| std::thread::current().name().map(String::from)).await.unwrap();
 ///     assert_eq!(thread.as_deref(), Some("asyncio_0"));
+///
+///     let manifest = asyncio::to_thread(|| std::fs::read_to_string("Cargo.toml")).await.unwrap();
+///     assert!(manifest.unwrap().contains("[package]"));
 /// })
 /// .unwrap();
 /// ```

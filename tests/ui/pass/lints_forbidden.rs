@@ -1,5 +1,6 @@
 //! What a crate forbids, nothing in an expansion allows.
-#![forbid(unused, warnings)]
+#![deny(warnings, clippy::all, clippy::pedantic, missing_docs)]
+#![forbid(unused)]
 
 #[asyncio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
