@@ -192,7 +192,8 @@ struct Stand {
     waker: Waker,
     /// Woken by a request, and not polled since.
     asked: bool,
-    /// It let the request wait for somebody inside.
+    /// It let a request wait for somebody, or did not answer the one before: it is to be asked again before a scope around
+    /// takes it.
     deferred: bool,
 }
 
