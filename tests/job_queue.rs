@@ -71,11 +71,11 @@ fn jobs_are_done_in_their_order_and_those_that_fail_are_kept_apart() {
 fn a_job_under_way_is_done_before_the_worker_stops() {
     let jobs = Jobs::new("under_way");
     let go_on = jobs.directory.join("go on");
-    let waits = r#"echo waiting; until [ -e "$(dirname $0)/../go on" ]; do sleep 0.01; done"#;
+    let waits = r#"echo at work; until [ -e "$(dirname $0)/../go on" ]; do sleep 0.01; done"#;
     jobs.add("1", waits);
     jobs.add("2", "true");
     let mut child = jobs.worker("1").on_terminal().start();
-    child.wait_for_line("waiting");
+    child.wait_for_line("at work");
     child.press_ctrl_c();
     child.wait_for_line("1 has 2s left");
     fs::write(&go_on, "").unwrap();
@@ -100,9 +100,13 @@ fn a_job_that_takes_too_long_goes_back_and_its_process_is_ended() {
 #[test]
 fn what_a_killed_worker_has_left_is_done_by_the_next_one() {
     let jobs = Jobs::new("killed");
-    jobs.add("1", "echo waiting; read line");
-    let mut child = jobs.worker("1").on_terminal().start();
-    child.wait_for_line("waiting");
+    // Nobody ends it with its worker. It ends when its script has gone.
+    jobs.add(
+        "1",
+        r#"echo at work; while [ -e "$0" ]; do sleep 0.01; done"#,
+    );
+    let mut child = jobs.worker("1").start();
+    child.wait_for_line("at work");
     child.signal(libc::SIGKILL);
     child.finish().died_of(libc::SIGKILL);
     assert_eq!(jobs.names("running"), set(["1"]));
