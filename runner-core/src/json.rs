@@ -38,6 +38,10 @@ impl Object<'_> {
 
     /// `value` is a number or a truth value, and prints as one.
     pub(crate) fn number(&mut self, key: &str, value: impl Display) -> &mut Self {
+        self.displayed(key, &value)
+    }
+
+    fn displayed(&mut self, key: &str, value: &dyn Display) -> &mut Self {
         self.key(key);
         let _ = write!(self.out, "{value}");
         self

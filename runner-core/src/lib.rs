@@ -5,11 +5,13 @@
 
 #[cfg(feature = "console")]
 mod console;
+mod decimal;
 mod error;
 mod fork;
 mod json;
 mod large;
 mod logging;
+mod threads;
 
 pub mod driver;
 mod exception;

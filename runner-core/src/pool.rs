@@ -28,7 +28,9 @@ use self::job::{Contained, JobState, Work, contain, never_scheduled};
 pub use self::stop_token::StopToken;
 use self::waiting::{deadline_after, has_passed, lock, wait_on};
 
+use crate::decimal::Seconds;
 use crate::error::JoinErrorKind;
+use crate::threads::start_thread;
 
 /// How long a worker stays without work.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -347,7 +349,7 @@ impl RunningJob {
 
 impl fmt::Display for RunningJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.since.elapsed().as_secs_f32();
+        let seconds = Seconds(self.since.elapsed());
         write!(
             f,
             "executor job (submitted at {}), running for {seconds:.1} s",
@@ -590,9 +592,8 @@ impl Pool {
             pool: Arc::clone(self),
             index,
         };
-        thread::Builder::new()
-            .name(format!("{}_{index}", self.thread_name_prefix))
-            .spawn(move || worker.run())?;
+        let name = format!("{}_{index}", self.thread_name_prefix);
+        start_thread(name, Box::new(move || worker.run()))?;
         // The new thread cannot have looked for its seat yet: it needs the lock for that.
         state.sit_down(index);
         Ok(())

@@ -10,8 +10,6 @@ use std::future::Future;
 use std::io::{self, Write as _};
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use crate::error::RunError;
@@ -19,6 +17,7 @@ use crate::event_loop::EventLoop;
 use crate::runner::{Ended, IntoEventLoop, Runner, RunnerBuilder, run_and_close};
 use crate::signals::{SIGHUP, SIGINT, SIGTERM, die_of};
 pub use crate::testing::{Run, TestOptions, test_options};
+use crate::threads::{handover, start_thread};
 
 /// Begins the configuration of an entry point's runner.
 pub fn runner() -> RunnerBuilder {
@@ -64,13 +63,13 @@ fn end_as_asked(error: &RunError) {
 /// Writes out what was printed without a line's end, as an ordinary end of the process does. In a thread, which is not
 /// waited for long: somebody who holds the lock for ever must not keep the process.
 fn flush_stdout() {
-    let (done, flushed) = mpsc::channel();
+    let (done, flushed) = handover();
     let flush = move || {
         let _ = io::stdout().flush();
-        let _ = done.send(());
+        done.give(());
     };
-    if thread::Builder::new().spawn(flush).is_ok() {
-        let _ = flushed.recv_timeout(Duration::from_secs(1));
+    if start_thread("asyncio-flush".into(), Box::new(flush)).is_ok() {
+        let _ = flushed.take_within(Duration::from_secs(1));
     }
 }
 

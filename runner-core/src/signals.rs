@@ -468,7 +468,6 @@ mod unix {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::ptr;
-    use std::thread;
 
     use super::{Disposition, ROUTER, contained, die_of};
 
@@ -618,7 +617,7 @@ mod unix {
     ) -> io::Result<UnixStream> {
         let (bell, mut ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
-        thread::Builder::new().name(name.into()).spawn(move || {
+        let main = move || {
             let mut rings = [0; 64];
             loop {
                 match ear.read(&mut rings) {
@@ -629,7 +628,8 @@ mod unix {
                     Ok(0) | Err(_) => return,
                 }
             }
-        })?;
+        };
+        crate::threads::start_thread(name.into(), Box::new(main))?;
         Ok(bell)
     }
 

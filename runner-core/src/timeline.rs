@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use crate::fork::ForkGuard;
 use crate::json::{Object, object};
 use crate::logging::{Level, say};
+use crate::threads::start_thread;
 
 #[cfg(test)]
 mod tests;
@@ -176,9 +177,7 @@ impl Timeline {
             fork: ForkGuard::new(),
         });
         let held = shared.clone();
-        thread::Builder::new()
-            .name("asyncio-trace".to_owned())
-            .spawn(move || held.run())?;
+        start_thread("asyncio-trace".into(), Box::new(move || held.run()))?;
         Ok(Timeline(shared))
     }
 

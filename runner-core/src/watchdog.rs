@@ -18,14 +18,15 @@ mod thread_state;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use self::beat::Word;
 pub(crate) use self::beat::{Beat, Step};
 pub(crate) use self::beat::{forget_name, note_name};
 use self::thread_state::CpuTime;
+use crate::decimal::Seconds;
 use crate::logging::{Level, say};
+use crate::threads::start_thread;
 
 /// The looks that a block of the shortest reported length is seen by.
 const LOOKS: u32 = 8;
@@ -99,9 +100,7 @@ impl Watchdog {
             owes_an_end: AtomicBool::new(false),
         });
         let held = shared.clone();
-        thread::Builder::new()
-            .name("loop-watchdog".to_owned())
-            .spawn(move || held.run())?;
+        start_thread("loop-watchdog".into(), Box::new(move || held.run()))?;
         Ok(Watchdog { limit, shared })
     }
 
@@ -167,7 +166,7 @@ impl Watch {
         if word != self.word {
             (self.word, self.since, self.cpu_time) = (word, now, None);
             let step = self.blocked_by.take()?;
-            let seconds = length.as_secs_f64();
+            let seconds = Seconds(length);
             return Some(format!(
                 "The event loop was blocked for {seconds:.1} seconds by {step}"
             ));
@@ -191,7 +190,7 @@ impl Watch {
     fn describe_block(&mut self, length: Duration) -> String {
         let step = self.beat.step();
         let state = self.beat.thread().state(self.cpu_time.as_ref());
-        let seconds = length.as_secs_f64();
+        let seconds = Seconds(length);
         let text =
             format!("The event loop has been blocked for {seconds:.1} seconds by {step}{state}");
         self.blocked_by = Some(step);

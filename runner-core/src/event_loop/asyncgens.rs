@@ -74,6 +74,7 @@ impl LoopCore {
             // Through: nothing is left for the loop's end.
             drop(finalizing.generator.take());
         };
+        let close: Pin<Box<dyn Future<Output = ()>>> = Box::pin(close);
         let options = TaskOptions {
             name: Some("aclose".to_owned()),
             background: true,

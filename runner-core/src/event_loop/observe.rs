@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::stopwatch::{Clock, nanos};
 use super::{EventLoop, LoopCore};
+use crate::decimal::{Millis, Seconds};
 use crate::driver::Wait;
 use crate::exception::{ExceptionContext, TaskInfo};
 use crate::handle::Handle;
@@ -111,7 +112,7 @@ impl LoopCore {
 
     #[cold]
     fn tell_step(&self, subject: &Subject, taken: Duration) {
-        let seconds = taken.as_secs_f64();
+        let seconds = Seconds(taken);
         say(
             Level::Warning,
             format_args!("Executing {subject} took {seconds:.3} seconds"),
@@ -176,12 +177,18 @@ impl LoopCore {
         let taken = Millis(taken);
         let asked = deadline.map(|deadline| Millis(deadline.saturating_duration_since(began)));
         match asked {
-            None => say(level, format_args!("poll took {taken}: {count} events")),
+            None => say(
+                level,
+                format_args!("poll took {taken:.3} ms: {count} events"),
+            ),
             Some(asked) if count > 0 => say(
                 level,
-                format_args!("poll {asked} took {taken}: {count} events"),
+                format_args!("poll {asked:.3} ms took {taken:.3} ms: {count} events"),
             ),
-            Some(asked) => say(level, format_args!("poll {asked} took {taken}: timeout")),
+            Some(asked) => say(
+                level,
+                format_args!("poll {asked:.3} ms took {taken:.3} ms: timeout"),
+            ),
         }
     }
 
@@ -195,7 +202,7 @@ impl LoopCore {
         }
         if self.scheduler.observed.has(Interest::DEBUG) {
             self.forget_step();
-            let seconds = late.worst.as_secs_f64();
+            let seconds = Seconds(late.worst);
             let (count, were) = match late.count {
                 1 => (String::from("A timer"), "was"),
                 count => (format!("{count} timers"), "were"),
@@ -280,15 +287,6 @@ impl LateTimers {
             self.count += 1;
             self.worst = self.worst.max(late);
         }
-    }
-}
-
-/// Milliseconds with three places.
-struct Millis(Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} ms", self.0.as_secs_f64() * 1e3)
     }
 }
 

@@ -4,8 +4,8 @@
 //! signals through its inbox.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,11 +13,12 @@ use std::sync::Arc;
 use super::{EventLoop, LoopCore, running_loop, sources};
 use crate::signals::{Subscription, subscribe};
 
-/// The handlers of one loop, by signal.
-pub(super) type SignalHandlers = RefCell<BTreeMap<i32, SignalHandler>>;
+/// The handlers of one loop, one for a signal; few.
+pub(super) type SignalHandlers = RefCell<Vec<SignalHandler>>;
 
 /// One callback; gives its signal back when dropped.
 pub(super) struct SignalHandler {
+    signal: i32,
     callback: Rc<RefCell<dyn FnMut()>>,
     _subscription: Subscription,
 }
@@ -69,8 +70,12 @@ impl EventLoop {
             return Err(sources::closed_error());
         }
         let callback = Rc::new(RefCell::new(callback));
-        if let Some(handler) = core.signal_handlers.borrow_mut().get_mut(&signal) {
-            handler.callback = callback;
+        let mut handlers = core.signal_handlers.borrow_mut();
+        if let Some(handler) = handlers.iter_mut().find(|it| it.signal == signal) {
+            let replaced = mem::replace(&mut handler.callback, callback);
+            // What it holds may call this very function as it goes.
+            drop(handlers);
+            drop(replaced);
             return Ok(());
         }
         let (handle, location) = (self.handle(), Location::caller());
@@ -81,21 +86,22 @@ impl EventLoop {
             });
         });
         let subscription = subscribe(signal, listener)?;
-        let handler = SignalHandler {
+        handlers.push(SignalHandler {
+            signal,
             callback,
             _subscription: subscription,
-        };
-        core.signal_handlers.borrow_mut().insert(signal, handler);
+        });
         Ok(())
     }
 
     /// Removes the callback for `signal`; `false` if there is none.
     pub fn remove_signal_handler(&self, signal: i32) -> bool {
-        self.core()
-            .signal_handlers
-            .borrow_mut()
-            .remove(&signal)
-            .is_some()
+        let mut handlers = self.core().signal_handlers.borrow_mut();
+        let place = handlers.iter().position(|it| it.signal == signal);
+        let removed = place.map(|place| handlers.swap_remove(place));
+        // What the callback holds may call this very function as it goes.
+        drop(handlers);
+        removed.is_some()
     }
 }
 
@@ -104,7 +110,8 @@ impl LoopCore {
         let callback = self
             .signal_handlers
             .borrow()
-            .get(&signal)
+            .iter()
+            .find(|handler| handler.signal == signal)
             .map(|handler| handler.callback.clone());
         if let Some(callback) = callback {
             (callback.borrow_mut())();

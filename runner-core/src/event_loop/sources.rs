@@ -6,7 +6,7 @@
 //! same turn can only make somebody try once in vain.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
@@ -33,8 +33,8 @@ pub(crate) enum Direction {
 pub(super) struct Sources {
     /// By token.
     entries: RefCell<Slab<Entry>>,
-    /// The tokens of the descriptors that have callbacks.
-    callbacks: RefCell<BTreeMap<RawFd, usize>>,
+    /// The tokens of the descriptors that have callbacks, by the descriptor's number.
+    callbacks: RefCell<Vec<Option<usize>>>,
 }
 
 /// A descriptor that is still watched when the loop is closed.
@@ -237,6 +237,12 @@ impl Sources {
         }
     }
 
+    /// The token of a descriptor that has callbacks.
+    fn callbacks_of(&self, fd: BorrowedFd<'_>) -> Option<usize> {
+        let index = fd.as_raw_fd() as usize;
+        self.callbacks.borrow().get(index).copied().flatten()
+    }
+
     /// Everything that is watched.
     pub(super) fn left_over(&self) -> Vec<LeftOver> {
         let mut left = Vec::new();
@@ -245,12 +251,13 @@ impl Sources {
                 left.push(LeftOver::Object(state.fd.get()));
             }
         }
-        for (fd, token) in self.callbacks.borrow().iter() {
-            if let Some(Entry::Callbacks(callbacks)) = self.entries.borrow().get(*token) {
+        for (fd, token) in (0..).zip(self.callbacks.borrow().iter()) {
+            let Some(token) = *token else { continue };
+            if let Some(Entry::Callbacks(callbacks)) = self.entries.borrow().get(token) {
                 let slots = [&callbacks.reader, &callbacks.writer];
                 let locations = slots.map(|slot| slot.borrow().as_ref().map(|it| it.location));
                 let locations = locations.into_iter().flatten();
-                left.extend(locations.map(|location| LeftOver::Callback(*fd, location)));
+                left.extend(locations.map(|location| LeftOver::Callback(fd, location)));
             }
         }
         left
@@ -407,13 +414,7 @@ impl EventLoop {
         if core.is_closed() {
             return Err(closed_error());
         }
-        let known = core
-            .sources
-            .callbacks
-            .borrow()
-            .get(&fd.as_raw_fd())
-            .copied();
-        if let Some(token) = known {
+        if let Some(token) = core.sources.callbacks_of(fd) {
             let entry = core.sources.entries.borrow().get(token).cloned();
             if let Some(Entry::Callbacks(callbacks)) = entry {
                 if let Some(replaced) = callbacks.slot(direction).borrow_mut().replace(callback) {
@@ -434,22 +435,18 @@ impl EventLoop {
             core.sources.entries.borrow_mut().remove(token);
             return Err(error);
         }
-        core.sources
-            .callbacks
-            .borrow_mut()
-            .insert(fd.as_raw_fd(), token);
+        let mut callbacks = core.sources.callbacks.borrow_mut();
+        let index = fd.as_raw_fd() as usize;
+        if callbacks.len() <= index {
+            callbacks.resize(index + 1, None);
+        }
+        callbacks[index] = Some(token);
         Ok(())
     }
 
     fn remove_fd_callback(&self, fd: BorrowedFd<'_>, direction: Direction) -> bool {
         let core = self.core();
-        let Some(token) = core
-            .sources
-            .callbacks
-            .borrow()
-            .get(&fd.as_raw_fd())
-            .copied()
-        else {
+        let Some(token) = core.sources.callbacks_of(fd) else {
             return false;
         };
         let entry = core.sources.entries.borrow().get(token).cloned();
@@ -461,7 +458,7 @@ impl EventLoop {
         };
         removed.call_off();
         if callbacks.reader.borrow().is_none() && callbacks.writer.borrow().is_none() {
-            core.sources.callbacks.borrow_mut().remove(&fd.as_raw_fd());
+            core.sources.callbacks.borrow_mut()[fd.as_raw_fd() as usize] = None;
             core.sources.entries.borrow_mut().remove(token);
             let _ = core.with_driver(|driver| driver.deregister(fd, Token(token)));
         } else {

@@ -6,14 +6,14 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::decimal::Millis;
 use crate::event_loop::running_loop;
 use crate::executor::to_thread_with;
 use crate::logging::{Level, say};
 use crate::pool::StopToken;
+use crate::threads::{NotGiven, handover, start_thread};
 
 /// How often a look-up that takes long looks whether the shutdown has begun.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
@@ -136,7 +136,7 @@ async fn look_up(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     } else {
         Level::Debug
     };
-    let millis = taken.as_secs_f64() * 1e3;
+    let millis = Millis(taken);
     match &addresses {
         Ok(found) => say(level, format_args!("{text} took {millis:.3}ms: {found:?}")),
         Err(error) => say(
@@ -160,14 +160,13 @@ fn unless_stopped<T: Send + 'static>(
     stop: &StopToken,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let work = move || drop(sender.send(work()));
-    // Without a thread it is given up like one that takes too long: the sender is dropped, and the wait ends.
-    let thread = thread::Builder::new().name("asyncio_resolver".into());
-    let _ = thread.spawn(work);
+    let (giver, taker) = handover();
+    let work = move || giver.give(work());
+    // Without a thread it is given up like one that takes too long: the giver is dropped, and the wait ends.
+    let _ = start_thread("asyncio_resolver".into(), Box::new(work));
     while !stop.is_stopped() {
-        match receiver.recv_timeout(STOP_INTERVAL) {
-            Err(RecvTimeoutError::Timeout) => {}
+        match taker.take_within(STOP_INTERVAL) {
+            Err(NotGiven::TimedOut) => {}
             result => return result.ok(),
         }
     }

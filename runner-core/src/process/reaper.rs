@@ -22,7 +22,6 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Cx, Poll, Waker};
-use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
@@ -30,6 +29,7 @@ use rustix::process::{Pid, Signal};
 use crate::event_loop::LoopHandle;
 use crate::fork::ForkGuard;
 use crate::signals::{Subscription, subscribe};
+use crate::threads::start_thread;
 
 /// How often children are looked at for which there is neither a pidfd nor a signal.
 const LAST_RESORT: Timespec = Timespec {
@@ -107,9 +107,8 @@ pub(super) fn start() -> io::Result<()> {
         return Ok(());
     }
     let (heard, bell) = crate::io::new_pipe()?;
-    thread::Builder::new()
-        .name("asyncio_reaper".into())
-        .spawn(move || reap_all(&File::from(heard)))?;
+    let main = move || reap_all(&File::from(heard));
+    start_thread("asyncio_reaper".into(), Box::new(main))?;
     reaper.thread = Some(ReaperThread {
         bell: Arc::new(File::from(bell)),
         guard: ForkGuard::new(),

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::exit::ExitRequest;
@@ -15,6 +15,7 @@ use super::report::{AbandonedWorker, ShutdownReport};
 use super::sibling;
 use super::workers::{Crewmates, Worker};
 use crate::event_loop::{EventLoop, LoopHandle};
+use crate::threads::{Taker, handover, start_thread};
 
 /// What makes a sibling's loop, in its thread.
 pub(super) type WorkerFactory = Arc<dyn Fn() -> io::Result<EventLoop> + Send + Sync>;
@@ -317,7 +318,7 @@ struct Starting {
     index: usize,
     desk: Arc<Desk>,
     thread: JoinHandle<()>,
-    ready: mpsc::Receiver<io::Result<LoopHandle>>,
+    ready: Taker<io::Result<LoopHandle>>,
 }
 
 impl Starting {
@@ -328,12 +329,11 @@ impl Starting {
         settings: &Settings,
     ) -> io::Result<Starting> {
         let desk = Arc::new(Desk::new(first, index, mates.clone()));
-        let (tell, ready) = mpsc::channel();
+        let (tell, ready) = handover();
         let (own_desk, settings) = (desk.clone(), settings.clone());
-        let thread = thread::Builder::new()
-            .name(thread_name(index))
-            .spawn(move || sibling::live(own_desk, &settings, &tell))
-            .map_err(|error| with_worker(index, &error))?;
+        let main = Box::new(move || sibling::live(own_desk, &settings, tell));
+        let thread =
+            start_thread(thread_name(index), main).map_err(|error| with_worker(index, &error))?;
         Ok(Starting {
             index,
             desk,
@@ -345,8 +345,8 @@ impl Starting {
     fn end(self) -> io::Result<Sibling> {
         let answer = self
             .ready
-            .recv()
-            .unwrap_or_else(|_gone| Err(io::Error::other("what makes it panicked")));
+            .take()
+            .unwrap_or_else(|| Err(io::Error::other("what makes it panicked")));
         match answer {
             Ok(handle) => Ok(Sibling {
                 worker: Worker::new(self.index, handle),

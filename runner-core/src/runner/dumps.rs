@@ -5,14 +5,13 @@
 //! in between SIGUSR1 must not kill the program. One that the program ignores or handles itself stays as it is.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use crate::debug::dump_tasks_of;
 use crate::event_loop::{EventLoop, LoopHandle, running_loop};
 use crate::logging::write_to_stderr;
 use crate::signals::{Subscription, is_free, subscribe};
+use crate::threads::{NotGiven, handover, start_thread};
 use crate::watchdog::Beat;
 
 /// The loop is given so long to answer, as long as with Ctrl-C.
@@ -64,11 +63,11 @@ struct Question {
 impl Question {
     /// On the thread of the signal listeners, which must not be kept waiting.
     fn ask(&self) {
-        let (done, answer) = mpsc::channel();
+        let (done, answer) = handover();
         let question = self.clone();
         let asked = self.handle.call_soon_threadsafe(move || {
             question.answer();
-            let _ = done.send(());
+            done.give(());
         });
         if asked.is_err() {
             // The loop is closed: there are no tasks.
@@ -76,14 +75,12 @@ impl Question {
         }
         let question = self.clone();
         let wait = move || {
-            if answer.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if answer.take_within(PATIENCE) == Err(NotGiven::TimedOut) {
                 question.answer_from_outside();
             }
         };
         // Without a thread there is nobody to say more than the loop itself.
-        let _ = thread::Builder::new()
-            .name("asyncio-dump".to_owned())
-            .spawn(wait);
+        let _ = start_thread("asyncio-dump".into(), Box::new(wait));
     }
 
     /// On the loop's thread.

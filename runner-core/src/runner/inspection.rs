@@ -27,7 +27,10 @@ use crate::event_loop::EventLoop;
 use crate::fork::ForkGuard;
 use crate::json::object;
 use crate::logging::{Level, say};
+use crate::threads::start_thread;
 
+/// Of the thread that waits for those who ask, and of one for each of them.
+const THREAD_NAME: &str = "asyncio-inspect";
 /// At once; more are turned away.
 const MAX_CONNECTIONS: usize = 8;
 /// In bytes, with the line's end.
@@ -133,9 +136,8 @@ impl Socket {
             is_closed: is_closed.clone(),
             fork: ForkGuard::new(),
         };
-        thread::Builder::new()
-            .name("asyncio-inspect".to_owned())
-            .spawn(move || accept(&listener, &is_closed))?;
+        let main = move || accept(&listener, &is_closed);
+        start_thread(THREAD_NAME.into(), Box::new(main))?;
         Ok(socket)
     }
 }
@@ -175,9 +177,7 @@ fn take_connection(stream: UnixStream) {
         return;
     };
     // Without a thread the connection is closed with the closure.
-    let _ = thread::Builder::new()
-        .name("asyncio-inspect".to_owned())
-        .spawn(move || connection.serve());
+    let _ = start_thread(THREAD_NAME.into(), Box::new(move || connection.serve()));
 }
 
 /// One of few.

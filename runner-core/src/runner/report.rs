@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::workers::Worker;
 use crate::debug::Activity;
+use crate::decimal::Seconds;
 use crate::event_loop::Companion;
 use crate::exception::TaskInfo;
 use crate::pool::RunningJob;
@@ -157,7 +158,7 @@ impl ShutdownReport {
                 survivor.task,
                 on_worker(survivor.worker),
                 times(survivor.cancels_swallowed),
-                survivor.cancelled_for.as_secs_f64(),
+                Seconds(survivor.cancelled_for),
                 survivor.activity
             );
         }
@@ -166,14 +167,14 @@ impl ShutdownReport {
 
     /// Names the jobs that were left behind after that time, or without waiting, for stderr.
     pub(super) fn abandoned_jobs_text(&self, limit: Option<Duration>) -> String {
-        let mut text = match limit.map(|limit| limit.as_secs_f64()) {
+        let mut text = match limit.map(Seconds) {
             Some(seconds) => format!(
                 "The executor did not finish joining its threads within {seconds} seconds.\n"
             ),
             None => String::from("The executor's threads were not waited for.\n"),
         };
         for job in self.abandoned_jobs() {
-            let (location, age) = (job.location, job.running_for.as_secs_f64());
+            let (location, age) = (job.location, Seconds(job.running_for));
             let _ = writeln!(
                 text,
                 "  job submitted at {}:{}, running for {age:.1} s",

@@ -14,7 +14,7 @@ mod leading;
 mod notice;
 mod obeying;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
@@ -108,6 +108,9 @@ pub(super) fn shut_down(
     }
 }
 
+/// What a task of the shutdown's own does; in a box, or all that a task is would be compiled for each of them.
+type Work = Pin<Box<dyn Future<Output = ()>>>;
+
 /// One part of a shutdown.
 struct Phase {
     /// On a time line.
@@ -158,7 +161,7 @@ struct Shutdown<'a> {
     /// The deadline is that of a hurried close.
     hurried: bool,
     /// When each task was asked to stop.
-    asked: BTreeMap<u64, Instant>,
+    asked: HashMap<u64, Instant>,
     notice: Notice,
     report: ShutdownReport,
     /// The first one.
@@ -200,7 +203,7 @@ impl<'a> Shutdown<'a> {
             hurry,
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             hurried: false,
-            asked: BTreeMap::new(),
+            asked: HashMap::new(),
             notice: Notice::new(now),
             report: ShutdownReport::default(),
             failure: None,
@@ -283,11 +286,11 @@ impl Shutdown<'_> {
 
     /// Runs `future` as a task of the shutdown's own, to its end or that of the time; it is begun in any case. `None` if it
     /// did not end: it was dropped then.
-    fn run_task<T: 'static>(
+    fn run_task(
         &mut self,
         options: TaskOptions,
-        future: impl Future<Output = T> + 'static,
-    ) -> Result<Option<Result<T, JoinError>>, RunError> {
+        future: Work,
+    ) -> Result<Option<Result<(), JoinError>>, RunError> {
         let scheduler = self.event_loop.core().scheduler.clone();
         let options = TaskOptions {
             background: true,
@@ -428,7 +431,7 @@ impl Shutdown<'_> {
         }
         let options = own_task("shutdown_asyncgens");
         let closing = self.event_loop.shutdown_asyncgens();
-        if self.run_task(options, closing)?.is_none() {
+        if self.run_task(options, Box::pin(closing))?.is_none() {
             let text = "async generators did not finish closing in time";
             self.report.errors.push(text.to_owned());
         }
@@ -442,6 +445,7 @@ impl Shutdown<'_> {
         }
         let limit = self.executor_limit();
         let joining = self.event_loop.shutdown_default_executor(None);
+        let joining: Work = Box::pin(async { drop(joining.await) });
         let options = TaskOptions {
             background: true,
             ..own_task("shutdown_default_executor")
@@ -522,7 +526,10 @@ impl Shutdown<'_> {
         let core = self.event_loop.core().clone();
         // No clock may jump past a process that is just ending.
         core.outside.set(core.outside.get() + 1);
-        let waited = self.run_task(own_task("end_children"), process::end_killed(handle));
+        let waited = self.run_task(
+            own_task("end_children"),
+            Box::pin(process::end_killed(handle)),
+        );
         core.outside.set(core.outside.get() - 1);
         let left = LeftChild::all(&handle);
         if !left.is_empty() {
@@ -538,7 +545,10 @@ impl Shutdown<'_> {
         let end = Instant::now() + OUTPUT_TIMEOUT;
         while io::has_unwritten() && Instant::now() < end {
             let flushing = timeout(OUTPUT_TIMEOUT, io::flush_all());
-            self.run_task(own_task("flush_output"), flushing)?;
+            let flushing = async {
+                let _ = flushing.await;
+            };
+            self.run_task(own_task("flush_output"), Box::pin(flushing))?;
             if self.is_over() {
                 break;
             }

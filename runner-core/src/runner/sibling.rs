@@ -4,7 +4,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use super::crew::{Desk, Settings};
 use super::observers::Observers;
@@ -15,27 +15,22 @@ use super::workers::{Worker, enter_sibling};
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, LoopHandle, set_event_loop};
 use crate::exception::ExceptionContext;
+use crate::threads::Giver;
 
 /// The thread's whole life. Says through `ready` whether there is a loop.
-pub(super) fn live(
-    desk: Arc<Desk>,
-    settings: &Settings,
-    ready: &mpsc::Sender<io::Result<LoopHandle>>,
-) {
+pub(super) fn live(desk: Arc<Desk>, settings: &Settings, ready: Giver<io::Result<LoopHandle>>) {
     let farewell = Farewell { desk };
     let desk = &farewell.desk;
     let event_loop = match make_loop(settings) {
         Ok(event_loop) => event_loop,
-        Err(error) => return drop(ready.send(Err(error))),
+        Err(error) => return ready.give(Err(error)),
     };
     event_loop.set_debug(settings.debug);
     let observers = Observers::of_sibling(&event_loop, settings);
     set_panic_keeper(&event_loop, desk, settings);
     set_event_loop(event_loop.clone());
     enter_sibling(desk.mates.clone());
-    if ready.send(Ok(event_loop.handle())).is_err() {
-        return;
-    }
+    ready.give(Ok(event_loop.handle()));
     let report = serve(&event_loop, desk, settings);
     set_event_loop(None);
     drop(observers);

@@ -11,7 +11,6 @@
 //!
 //! This file knows neither loops nor what the listeners do.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,7 +32,7 @@ static THREAD: OnceLock<Thread> = OnceLock::new();
 
 /// Who listens to what.
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    signals: BTreeMap::new(),
+    signals: [const { None }; SIGNAL_COUNT],
     last_id: 0,
 });
 
@@ -46,8 +45,17 @@ struct Thread {
 }
 
 struct Table {
-    signals: BTreeMap<i32, Entry>,
+    /// By number.
+    signals: [Option<Entry>; SIGNAL_COUNT],
     last_id: u64,
+}
+
+impl Table {
+    fn entry(&mut self, signal: i32) -> Option<&mut Entry> {
+        self.signals
+            .get_mut(usize::try_from(signal).ok()?)?
+            .as_mut()
+    }
 }
 
 /// One signal that somebody listens to.
@@ -106,9 +114,9 @@ pub(super) fn undisturbed<R>(work: impl FnOnce() -> R) -> R {
 
 /// Returns what the process does about `signal` when nobody listens.
 pub(super) fn beneath(signal: i32) -> io::Result<Action> {
-    let table = table();
+    let mut table = table();
     let action = Action::of(signal)?;
-    let entry = table.as_ref().and_then(|table| table.signals.get(&signal));
+    let entry = table.as_mut().and_then(|table| table.entry(signal));
     match entry {
         Some(entry) if action.is_subscribed() => Ok(entry.beneath.clone()),
         _ => Ok(action),
@@ -126,7 +134,7 @@ pub(super) fn exchange_beneath(
     let Ok(action) = Action::of(signal) else {
         return false;
     };
-    let entry = table.as_mut().and_then(|it| it.signals.get_mut(&signal));
+    let entry = table.as_mut().and_then(|table| table.entry(signal));
     if let (Some(entry), true) = (entry, action.is_subscribed()) {
         let is_expected = expected(&entry.beneath);
         if is_expected {
@@ -172,7 +180,7 @@ pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscript
         listener,
         owed: 0,
     };
-    if let Some(entry) = table.signals.get_mut(&signal) {
+    if let Some(entry) = table.entry(signal) {
         // What was delivered before is not for the newcomer. The thread is on its way: it was rung for it.
         entry.settle(signal);
         entry.listeners.push(listening);
@@ -187,13 +195,10 @@ pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscript
                     Some(libc::EINVAL) => invalid(format!("invalid signal number {signal}")),
                     _ => error,
                 })?;
-        table.signals.insert(
-            signal,
-            Entry {
-                beneath,
-                listeners: vec![listening],
-            },
-        );
+        table.signals[signal as usize] = Some(Entry {
+            beneath,
+            listeners: vec![listening],
+        });
     }
     Ok(Subscription { signal, id })
 }
@@ -201,7 +206,7 @@ pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscript
 impl Drop for Subscription {
     fn drop(&mut self) {
         let Some(mut table) = table() else { return };
-        let Some(entry) = table.signals.get_mut(&self.signal) else {
+        let Some(entry) = table.entry(self.signal) else {
             return;
         };
         // Dropped behind the lock: it may hold the last reference to anything.
@@ -211,7 +216,7 @@ impl Drop for Subscription {
             .position(|listening| listening.id == self.id)
             .map(|position| entry.listeners.remove(position));
         if entry.listeners.is_empty() {
-            if let Some(entry) = table.signals.remove(&self.signal) {
+            if let Some(entry) = table.signals[self.signal as usize].take() {
                 restore(self.signal, &entry.beneath);
             }
         }
@@ -287,7 +292,8 @@ fn owed() -> Vec<(Listener, u32)> {
         return Vec::new();
     };
     let mut owed = Vec::new();
-    for (&signal, entry) in &mut table.signals {
+    for (signal, entry) in (0..).zip(&mut table.signals) {
+        let Some(entry) = entry else { continue };
         entry.settle(signal);
         let listeners = entry.listeners.iter_mut();
         owed.extend(

@@ -135,9 +135,13 @@ pub(crate) fn answer(what: impl FnOnce() -> WaitsOn) -> bool {
     if !is_asking() {
         return false;
     }
-    let what = what();
-    ANSWERS.with_borrow_mut(|answers| answers.as_mut().map(|answers| answers.push(what)));
+    add_answer(what());
     true
+}
+
+/// Not a part of [`answer`], which is compiled for each leaf future.
+fn add_answer(what: WaitsOn) {
+    ANSWERS.with_borrow_mut(|answers| answers.as_mut().map(|answers| answers.push(what)));
 }
 
 /// While it lives, leaf futures answer.

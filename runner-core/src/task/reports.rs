@@ -2,7 +2,7 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::panic::Location;
 
 use super::cell::TaskCell;
@@ -60,7 +60,7 @@ pub(super) fn report_unseen_result(cell: &TaskCell, scheduler: &Scheduler) {
 
 /// The lines that were said to spawn tasks whose results nobody looks at.
 #[derive(Default)]
-pub(super) struct UnseenResults(RefCell<BTreeSet<(&'static str, u32, u32)>>);
+pub(super) struct UnseenResults(RefCell<HashSet<(&'static str, u32, u32)>>);
 
 impl UnseenResults {
     /// `false` if it is known.

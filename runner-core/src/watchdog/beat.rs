@@ -5,12 +5,12 @@
 //! and can change, so they are in a table of their own, which is written when a name is given and only while some loop is
 //! looked at.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::thread_state::ThreadId;
 use crate::exception::TaskInfo;
@@ -26,13 +26,13 @@ const CALLBACK: u64 = 0;
 const IDLE: u64 = TASK_MASK;
 
 /// The names that tasks were given, by the task's number.
-static NAMES: Mutex<BTreeMap<u64, String>> = Mutex::new(BTreeMap::new());
+static NAMES: LazyLock<Mutex<HashMap<u64, String>>> = LazyLock::new(Mutex::default);
 
 /// How many loops are looked at. Names are kept while there are any.
 static BEATS: AtomicUsize = AtomicUsize::new(0);
 
 /// No user code runs under the lock, so a poisoned one is still whole.
-fn names() -> MutexGuard<'static, BTreeMap<u64, String>> {
+fn names() -> MutexGuard<'static, HashMap<u64, String>> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

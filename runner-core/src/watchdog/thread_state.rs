@@ -2,6 +2,7 @@
 //!
 //! On Linux this is read from `/proc`, without disturbing the thread. Elsewhere nothing is known.
 
+use crate::decimal::Seconds;
 use std::fmt;
 use std::thread;
 use std::time::Duration;
@@ -80,7 +81,7 @@ impl ThreadId {
             None => self.doing()?.to_owned(),
         };
         let used = used.map_or_else(String::new, |used| {
-            let seconds = used.as_secs_f64();
+            let seconds = Seconds(used);
             format!(", and used {seconds:.1} seconds of processor time meanwhile")
         });
         Some(format!("its thread '{}' {doing}{used}", self.name))

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Cx, Poll, Waker};
-use std::thread;
 
 use futures_io::AsyncRead;
 use rustix::event::{PollFd, PollFlags};
@@ -20,6 +19,7 @@ use super::super::pipe::new_pipe;
 use crate::fork::ForkGuard;
 use crate::task::inquiry::WaitsOn;
 use crate::task::{must_look_away_from_thread, spend_budget};
+use crate::threads::start_thread;
 
 /// The most that one read takes from the system.
 const ROOM: usize = 8 * 1024;
@@ -171,9 +171,8 @@ impl Input {
 impl Reader {
     fn start() -> io::Result<Reader> {
         let (heard, bell) = new_pipe()?;
-        thread::Builder::new()
-            .name("asyncio_stdin".into())
-            .spawn(move || read_when_wanted(&File::from(heard)))?;
+        let main = move || read_when_wanted(&File::from(heard));
+        start_thread("asyncio_stdin".into(), Box::new(main))?;
         Ok(Reader {
             bell: File::from(bell),
             guard: ForkGuard::new(),

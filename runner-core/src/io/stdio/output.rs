@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Cx, Poll, Waker};
-use std::thread;
 
 use futures_io::AsyncWrite;
 use rustix::event::{PollFd, PollFlags};
@@ -19,6 +18,7 @@ use rustix::io::Errno;
 use crate::fork::ForkGuard;
 use crate::task::inquiry::WaitsOn;
 use crate::task::{must_look_away_from_thread, spend_budget};
+use crate::threads::start_thread;
 
 /// How much is taken before a writer has to wait.
 const ROOM: usize = 64 * 1024;
@@ -236,9 +236,7 @@ impl Output {
         // If there is something, it is the parent's of this process.
         state.bytes.clear();
         state.writing = 0;
-        thread::Builder::new()
-            .name(self.thread_name.into())
-            .spawn(|| self.pass_on())?;
+        start_thread(self.thread_name.into(), Box::new(|| self.pass_on()))?;
         state.thread = Some(ForkGuard::new());
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! How addresses are read: what is literal, what is a name, and what is neither.
 
+use std::sync::mpsc;
+
 use super::*;
 
 fn known(address: &str) -> Host {

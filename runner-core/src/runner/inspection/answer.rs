@@ -1,14 +1,15 @@
 //! What one loop answers, and what is said for it while it does not.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::debug::{Activity, TaskDump, TaskState, dump_tasks_among};
+use crate::decimal::Seconds;
 use crate::event_loop::{EventLoop, LoopHandle, running_loop};
 use crate::json::{Object, object};
+use crate::threads::handover;
 use crate::watchdog::Beat;
 
 /// A loop is given so long to begin its answer.
@@ -100,24 +101,24 @@ impl Asked {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        let (sender, receiver) = mpsc::channel();
+        let (giver, taker) = handover();
         self.is_asked.store(true, Ordering::Release);
         let (number, beat, is_asked) = (self.number, self.beat.clone(), self.is_asked.clone());
         let asked = self.handle.call_soon_threadsafe(move || {
             is_asked.store(false, Ordering::Release);
             // Not for somebody who has gone: nobody can make the loop work for later.
             if Instant::now() < end + PATIENCE {
-                let _ = sender.send(answer(request, number, &beat, &running_loop()));
+                giver.give(answer(request, number, &beat, &running_loop()));
             }
         });
         if asked.is_err() {
             return String::new();
         }
         let left = end.saturating_duration_since(Instant::now());
-        let mut answer = receiver.recv_timeout(left);
+        let mut answer = taker.take_within(left);
         if answer.is_err() && !self.is_asked.load(Ordering::Acquire) {
             // It has begun, so it is not blocked: there are many tasks, or the machine has much to do.
-            answer = receiver.recv_timeout(LONGEST_ANSWER);
+            answer = taker.take_within(LONGEST_ANSWER);
         }
         answer.unwrap_or_else(|_| self.answer_from_outside())
     }
@@ -166,7 +167,8 @@ fn answer(request: Request, number: u64, beat: &Beat, event_loop: &EventLoop) ->
             it.number("executor_threads", metrics.executor_threads);
             it.number("executor_queue", metrics.executor_queue);
             if let Some(busy) = metrics.busy {
-                it.number("busy", busy);
+                // A share, which is printed like a number of seconds.
+                it.number("busy", Seconds(Duration::from_secs_f64(busy)));
             }
         }
     });
