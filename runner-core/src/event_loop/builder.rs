@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::stopwatch::Stopwatch;
 use super::{EventLoop, LoopCore};
 use crate::driver::{Driver, PollingDriver, VirtualTime};
 use crate::fork::ForkGuard;
@@ -97,6 +98,9 @@ impl EventLoopBuilder {
         } else {
             driver
         };
+        let slow_callback_duration = self
+            .slow_callback_duration
+            .unwrap_or(Duration::from_millis(100));
         let core = LoopCore {
             scheduler: Scheduler::new(driver.notifier()),
             epoch: driver.now(),
@@ -123,11 +127,8 @@ impl EventLoopBuilder {
             #[cfg(feature = "console")]
             console: Default::default(),
             run_times: Default::default(),
-            slow_callback_duration: Cell::new(
-                self.slow_callback_duration
-                    .unwrap_or(Duration::from_millis(100)),
-            ),
-            step_ended: Cell::new(0),
+            slow_callback_duration: Cell::new(slow_callback_duration),
+            stopwatch: Stopwatch::new(slow_callback_duration),
             shuffle: Cell::new(self.seed),
             on_interrupt: RefCell::new(None),
             fork: ForkGuard::new(),

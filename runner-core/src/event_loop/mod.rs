@@ -58,6 +58,7 @@ use self::observe::CurrentCallback;
 use self::recording::{Recording, RunTimes};
 use self::signal_handlers::SignalHandlers;
 use self::sources::Sources;
+use self::stopwatch::Stopwatch;
 use self::time::TimerEntry;
 use crate::driver::{Driver, Events};
 use crate::error::RunError;
@@ -156,8 +157,8 @@ pub(crate) struct LoopCore {
     run_times: RunTimes,
     /// From this on a callback is slow.
     slow_callback_duration: Cell<Duration>,
-    /// When the last step ended that debug mode has measured; 0 if there was something after it.
-    step_ended: Cell<u64>,
+    /// How long steps take, in debug mode.
+    stopwatch: Stopwatch,
     /// State of the generator that shuffles ready entries; 0 keeps them first in, first out.
     shuffle: Cell<u64>,
     /// Called on the loop's thread when a signal's thread asked for attention.
@@ -270,7 +271,7 @@ impl EventLoop {
     /// anything; shorter ones by the exact clock.
     pub fn set_slow_callback_duration(&self, duration: Duration) {
         self.core.slow_callback_duration.set(duration);
-        self.core.forget_step();
+        self.core.stopwatch.set_limit(duration);
     }
 
     /// Returns the limit set by [`set_slow_callback_duration`](EventLoop::set_slow_callback_duration).

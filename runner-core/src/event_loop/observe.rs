@@ -8,48 +8,14 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::stopwatch::{Clock, nanos};
 use super::{EventLoop, LoopCore};
 use crate::decimal::{Millis, Seconds};
 use crate::driver::Wait;
 use crate::exception::{ExceptionContext, TaskInfo};
-use crate::handle::Handle;
 use crate::logging::{Level, is_heard, say};
-use crate::task::cell::TaskCell;
 use crate::task::observed::Interest;
 use crate::task::scheduler::Ready;
 use crate::watchdog::{Beat, Watchdog, note_name};
-
-/// What is about to run.
-enum Subject {
-    Task {
-        id: u64,
-        name: Option<String>,
-        location: &'static Location<'static>,
-    },
-    Callback(Handle),
-}
-
-impl Subject {
-    fn of(task: &TaskCell) -> Subject {
-        Subject::Task {
-            id: task.id(),
-            name: task.given_name(),
-            location: task.location(),
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Subject::Task { id, name, location } => {
-                TaskInfo::new(*id, name.clone(), location).fmt(f)
-            }
-            Subject::Callback(handle) => fmt::Debug::fmt(handle, f),
-        }
-    }
-}
 
 impl LoopCore {
     /// Runs one entry of the ready queue for those who want to know.
@@ -86,32 +52,40 @@ impl LoopCore {
     /// With a stopwatch. Not part of the caller, which then needs hardly a stack frame for those who only watch.
     #[inline(never)]
     fn run_timed(&self, entry: Ready) {
-        let (subject, callback) = match &entry {
-            Ready::Task(runnable) => (Subject::of(runnable.metadata()), None),
-            Ready::Callback(handle) => (Subject::Callback(handle.clone()), Some(handle.location())),
-        };
-        self.current_callback.set(callback);
-        let clock = Clock::for_limit(nanos(self.slow_callback_duration.get()));
-        let began = match self.step_ended.get() {
-            0 => clock.now(),
-            ended => ended,
-        };
-        self.run_entry(entry);
-        let ended = clock.now();
-        self.current_callback.set(None);
-        let limit = nanos(self.slow_callback_duration.get());
-        self.step_ended.set(match clock == Clock::for_limit(limit) {
-            true => ended,
-            false => 0,
-        });
-        let taken = ended.saturating_sub(began);
-        if clock.exceeds(taken, limit) {
-            self.tell_step(&subject, Duration::from_nanos(taken));
+        match entry {
+            Ready::Task(runnable) => {
+                let cell = runnable.metadata();
+                let (id, location) = (cell.id(), cell.location());
+                let step = self.stopwatch.begin_step();
+                runnable.run();
+                if let Some(taken) = self.stopwatch.end_step(step) {
+                    self.tell_slow_task(id, location, taken);
+                }
+            }
+            Ready::Callback(handle) => {
+                self.current_callback.set(Some(handle.location()));
+                let step = self.stopwatch.begin_step();
+                self.run_callback(&handle);
+                let slow = self.stopwatch.end_step(step);
+                self.current_callback.set(None);
+                if let Some(taken) = slow {
+                    self.tell_step(&format_args!("{handle:?}"), taken);
+                }
+            }
         }
     }
 
     #[cold]
-    fn tell_step(&self, subject: &Subject, taken: Duration) {
+    fn tell_slow_task(&self, id: u64, location: &'static Location<'static>, taken: Duration) {
+        let name = match self.scheduler.task(id) {
+            Some(task) => task.cell().given_name(),
+            None => self.scheduler.name_at_end(id),
+        };
+        self.tell_step(&TaskInfo::new(id, name, location), taken);
+    }
+
+    #[cold]
+    fn tell_step(&self, subject: &dyn fmt::Display, taken: Duration) {
         let seconds = Seconds(taken);
         say(
             Level::Warning,
@@ -122,7 +96,7 @@ impl LoopCore {
 
     /// What comes now is no part of the next step: its begin has to be looked up.
     pub(super) fn forget_step(&self) {
-        self.step_ended.set(0);
+        self.stopwatch.forget_step();
     }
 
     /// A report made by a callback names it in debug mode, if it names nobody else.

@@ -3,7 +3,65 @@
 //! A step is a matter of some ten nanoseconds, and so is a look at the exact clock. Linux has another one that goes on with the
 //! system's tick, every few milliseconds: exact enough for limits that are much longer, and hardly more than a load.
 
+use std::cell::Cell;
 use std::time::Duration;
+
+/// Measures one step after the other. The end of one is the begin of the next, if nothing was in between.
+pub(super) struct Stopwatch {
+    /// From this on a step is slow.
+    limit: Cell<u64>,
+    /// When the last step ended; 0 if there was something after it.
+    step_ended: Cell<u64>,
+}
+
+/// A step that is being measured.
+pub(super) struct Step {
+    clock: Clock,
+    began: u64,
+}
+
+impl Stopwatch {
+    pub(super) fn new(limit: Duration) -> Stopwatch {
+        Stopwatch {
+            limit: Cell::new(nanos(limit)),
+            step_ended: Cell::new(0),
+        }
+    }
+
+    pub(super) fn set_limit(&self, limit: Duration) {
+        self.limit.set(nanos(limit));
+        self.forget_step();
+    }
+
+    /// What comes now is no part of the next step: its begin has to be looked up.
+    pub(super) fn forget_step(&self) {
+        self.step_ended.set(0);
+    }
+
+    #[inline(always)]
+    pub(super) fn begin_step(&self) -> Step {
+        let clock = Clock::for_limit(self.limit.get());
+        let began = match self.step_ended.get() {
+            0 => clock.now(),
+            ended => ended,
+        };
+        Step { clock, began }
+    }
+
+    /// Returns how long it took, if that was too long.
+    #[inline(always)]
+    pub(super) fn end_step(&self, Step { clock, began }: Step) -> Option<Duration> {
+        let ended = clock.now();
+        let limit = self.limit.get();
+        // The step may have changed the limit, and with it the clock.
+        let is_same_clock = clock == Clock::for_limit(limit);
+        self.step_ended.set(if is_same_clock { ended } else { 0 });
+        let taken = ended.saturating_sub(began);
+        clock
+            .exceeds(taken, limit)
+            .then(|| Duration::from_nanos(taken))
+    }
+}
 
 /// From this limit on the tick is exact enough; in nanoseconds, as all that follows.
 const MANY_TICKS: u64 = 50_000_000;
@@ -13,20 +71,20 @@ const TICK: u64 = 10_000_000;
 
 /// So that nothing has to be divided after each step.
 #[inline]
-pub(super) fn nanos(limit: Duration) -> u64 {
+fn nanos(limit: Duration) -> u64 {
     u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One of two clocks. They tell the same time, but for the tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Clock {
+struct Clock {
     is_coarse: bool,
 }
 
 impl Clock {
     /// The cheapest that is exact enough for steps that take as long as `limit`.
     #[inline]
-    pub(super) fn for_limit(limit: u64) -> Clock {
+    fn for_limit(limit: u64) -> Clock {
         Clock {
             is_coarse: limit >= MANY_TICKS,
         }
@@ -35,14 +93,14 @@ impl Clock {
     /// Whether a step is too long for `limit` that took so long by this clock. The limit may be shorter than this clock is for,
     /// if the step itself has changed it.
     #[inline]
-    pub(super) fn exceeds(self, taken: u64, limit: u64) -> bool {
+    fn exceeds(self, taken: u64, limit: u64) -> bool {
         taken >= limit && (self == Clock::for_limit(limit) || taken - limit >= TICK)
     }
 
     /// Nanoseconds since some moment of the past; never 0.
     #[cfg(target_os = "linux")]
     #[inline]
-    pub(super) fn now(self) -> u64 {
+    fn now(self) -> u64 {
         let clock = match self.is_coarse {
             true => libc::CLOCK_MONOTONIC_COARSE,
             false => libc::CLOCK_MONOTONIC,
@@ -59,7 +117,7 @@ impl Clock {
 
     /// Nanoseconds since some moment of the past; never 0.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn now(self) -> u64 {
+    fn now(self) -> u64 {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         let start = START.get_or_init(std::time::Instant::now);
         start.elapsed().as_nanos() as u64 + 1

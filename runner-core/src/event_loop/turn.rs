@@ -167,7 +167,7 @@ impl LoopCore {
 
     /// Runs a callback in its context; a panic goes to the exception handler, in the same context, and the loop goes on.
     #[inline(never)]
-    fn run_callback(&self, handle: &Handle) {
+    pub(super) fn run_callback(&self, handle: &Handle) {
         let Some((callback, snapshot)) = handle.take() else {
             return;
         };

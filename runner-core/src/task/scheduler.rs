@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use super::TaskRef;
-use super::observed::Observed;
+use super::cell::TaskCell;
+use super::observed::{Interest, Observed};
+
 use super::raw::{Parcel, Registry, Runnable};
 use super::reports::UnseenResults;
 use crate::context::{Lent, Snapshot};
@@ -57,6 +59,8 @@ pub(crate) struct Scheduler {
     pub(crate) observed: Observed,
     /// See `reports.rs`.
     pub(super) unseen_results: UnseenResults,
+    /// The latest task of a name that has ended, in debug mode: its last step may have been a slow one.
+    ended: RefCell<Option<(u64, String)>>,
     /// What came from other threads, ever.
     received: Cell<u64>,
     /// See `spawned()`.
@@ -90,6 +94,7 @@ impl Scheduler {
             exceptions: Rc::default(),
             observed: Observed::default(),
             unseen_results: UnseenResults::default(),
+            ended: RefCell::default(),
             received: Cell::new(0),
             spawned: Cell::new(0),
             lent_context: RefCell::default(),
@@ -173,6 +178,20 @@ impl Scheduler {
     /// Every task that is not done, oldest first.
     pub(crate) fn tasks(&self) -> Vec<TaskRef> {
         self.registry.tasks()
+    }
+
+    /// Returns the name of the task that has just ended, if it had one, and if this is debug mode.
+    pub(crate) fn name_at_end(&self, id: u64) -> Option<String> {
+        let ended = self.ended.take();
+        ended.and_then(|(ended, name)| (ended == id).then_some(name))
+    }
+
+    /// The task, which may have a name, has ended.
+    pub(super) fn note_end(&self, cell: &TaskCell) {
+        if self.observed.has(Interest::DEBUG) {
+            let name = cell.given_name();
+            self.ended.replace(name.map(|name| (cell.id(), name)));
+        }
     }
 
     /// Returns the task with this number, if it is not done.
