@@ -69,6 +69,7 @@ use crate::logging::{Level, say};
 use crate::pool::{RunningJob, ThreadPoolExecutor};
 use crate::task::TaskRef;
 use crate::task::observed::Interest;
+use crate::task::raw::with_current;
 use crate::task::scheduler::{Ready, Scheduler};
 use crate::timers::Timers;
 use crate::watchdog::{Beat, Watchdog};
@@ -255,7 +256,10 @@ impl EventLoop {
     ///
     /// What debug mode says, it says by itself: `asyncio::debug` lists it.
     pub fn set_debug(&self, debug: bool) {
-        self.core.scheduler.observed.set(Interest::DEBUG, debug);
+        let scheduler = &self.core.scheduler;
+        // The step under way is still measured, and the task may end in it.
+        with_current(|task| task.map(|task| scheduler.keep_name(task)));
+        scheduler.observed.set(Interest::DEBUG, debug);
         self.core.forget_step();
     }
 

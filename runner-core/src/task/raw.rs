@@ -498,7 +498,7 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Scheduler, end: End) {
     else {
         return;
     };
-    scheduler.note_end(cell);
+    scheduler.keep_name(cell);
     if is_result_unseen && end == End::Returned {
         report_unseen_result(cell, scheduler);
     }

@@ -59,7 +59,7 @@ pub(crate) struct Scheduler {
     pub(crate) observed: Observed,
     /// See `reports.rs`.
     pub(super) unseen_results: UnseenResults,
-    /// The latest task of a name that has ended, in debug mode: its last step may have been a slow one.
+    /// The latest task that has ended, if it had a name, in debug mode: its last step may have been a slow one.
     ended: RefCell<Option<(u64, String)>>,
     /// What came from other threads, ever.
     received: Cell<u64>,
@@ -186,8 +186,8 @@ impl Scheduler {
         ended.and_then(|(ended, name)| (ended == id).then_some(name))
     }
 
-    /// The task, which may have a name, has ended.
-    pub(super) fn note_end(&self, cell: &TaskCell) {
+    /// The task ends: if this is debug mode, its name can be asked for once more.
+    pub(crate) fn keep_name(&self, cell: &TaskCell) {
         if self.observed.has(Interest::DEBUG) {
             let name = cell.given_name();
             self.ended.replace(name.map(|name| (cell.id(), name)));
