@@ -54,6 +54,17 @@ async fn time_is_said_with_what_is_left_of_it() {
     assert_eq!(activity("sleeper"), "waits for sleep (8.0s left)");
     assert_eq!(activity("for ever"), "waits for sleep (for ever)");
     assert_eq!(activity("bounded"), "waits for a timeout (4.0s left)");
+    let left = |name: &str| {
+        let dump = dump_tasks();
+        let state = dump.tasks().iter().find(|task| task.info().name() == name);
+        match state.map(|state| state.activity().clone()) {
+            Some(Activity::Waiting(on)) => on[0].time_left(),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    assert_eq!(left("sleeper"), Some(8 * SECOND));
+    assert_eq!(left("for ever"), None);
+    assert_eq!(left("bounded"), Some(4 * SECOND));
 }
 
 #[asyncio::test(leftovers = "cancel")]

@@ -78,13 +78,10 @@ enum State {
 
 impl Sleep {
     fn describe(&self) -> WaitsOn {
-        WaitsOn::new(match &self.state {
-            State::Yield(_) => "its next turn".into(),
-            State::Until(timeout) => match timeout.left() {
-                Some(left) => format!("sleep ({left:.1?} left)"),
-                None => "sleep (for ever)".into(),
-            },
-        })
+        match &self.state {
+            State::Yield(_) => WaitsOn::new("its next turn"),
+            State::Until(timeout) => WaitsOn::time("sleep", timeout.left()),
+        }
     }
 }
 

@@ -151,15 +151,18 @@ const STEPS: &[Step] = &[
         &["test", "-p", "runner-interop", "--all-features"],
     ),
     Step::cargo(
-        "tests, what tokio-console is told",
+        "tests, what tokio-console and serde are told",
         &[
             "test",
             "-p",
             "runner-core",
             "--features",
-            "console",
+            "console,serde",
             "--lib",
+            "--",
             "console",
+            "debug::data",
+            "inspection",
         ],
     ),
     // With the same words to the compiler as for clippy above, or all of it is built twice.

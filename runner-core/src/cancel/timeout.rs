@@ -118,10 +118,7 @@ impl Limit for Deadline {
 }
 
 fn describe(limit: &impl Limit) -> WaitsOn {
-    WaitsOn::new(match limit.left() {
-        Some(left) => format!("a timeout ({left:.1?} left)"),
-        None => "a timeout (for ever)".into(),
-    })
+    WaitsOn::time("a timeout", limit.left())
 }
 
 /// A timeout's dealings with the requests of its task.

@@ -33,6 +33,24 @@
 //! program calls `console_subscriber::init()`, before the runner or inside of it. Until then it costs a test of a flag for each timer.
 //! `docs/debugging.md` says what is shown and what is not, and has four faults that are found with these tools.
 //!
+//! # As data
+//!
+//! With the crate's feature `serde`, [`TaskDump`], [`TaskState`], [`Activity`], [`WaitsOn`], [`CallGraph`],
+//! [`TaskInfo`](crate::TaskInfo) and [`Metrics`](crate::Metrics) implement `Serialize`. The members have the names that they have on the
+//! inspection socket (see `docs/debugging.md`), and mean the same:
+//!
+//! | Type | Members |
+//! |---|---|
+//! | `TaskDump` | `tasks` |
+//! | `TaskState` | `task` (its number), `name`, `state`, `activity`, `spawned`, `cancelling`, `awaits` (numbers of tasks), `waits_for` |
+//! | `Activity` | `state` (`new`, `ready`, `running`, `waiting` or `done`), `activity` (as printed), `waits_for` |
+//! | `WaitsOn` | `what` (as printed), `left_us` (microseconds, if it is known how long it lasts), `tasks` |
+//! | `TaskInfo` | `task`, `name`, `spawned` (file and line) |
+//! | `CallGraph` | those of its `TaskState`, `awaited_by`, and `circle`, which is `true`, if there is one |
+//! | `Metrics` | its fields; `busy` only if it is measured |
+//!
+//! They cannot be read back: a task's line is a place in this program, which no other program has. Members may be added.
+//!
 //! # Where messages go
 //!
 //! To stderr, one piece each; or, with the crate's feature `log`, to the program's logger, as records with the target
@@ -49,6 +67,8 @@
 // Asking costs nothing until somebody asks; see `task/inquiry.rs`.
 
 mod call_graph;
+#[cfg(feature = "serde")]
+mod data;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -202,11 +222,7 @@ impl TaskState {
     }
 
     pub(crate) fn awaits(&self) -> impl Iterator<Item = &TaskInfo> {
-        let on: &[WaitsOn] = match &self.activity {
-            Activity::Waiting(on) | Activity::Ready(on) => on,
-            _ => &[],
-        };
-        on.iter().flat_map(WaitsOn::tasks)
+        self.activity.waits_on().iter().flat_map(WaitsOn::tasks)
     }
 }
 

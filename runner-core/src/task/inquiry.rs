@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::TaskRef;
 use super::cell::TaskCell;
@@ -19,6 +20,7 @@ use crate::exception::TaskInfo;
 pub struct WaitsOn {
     text: String,
     tasks: Vec<TaskInfo>,
+    time_left: Option<Duration>,
 }
 
 impl WaitsOn {
@@ -26,6 +28,19 @@ impl WaitsOn {
         WaitsOn {
             text: text.into(),
             tasks: Vec::new(),
+            time_left: None,
+        }
+    }
+
+    /// A moment that comes after the time that is left; `None` if it never comes.
+    pub(crate) fn time(what: &str, left: Option<Duration>) -> WaitsOn {
+        let text = match left {
+            Some(left) => format!("{what} ({left:.1?} left)"),
+            None => format!("{what} (for ever)"),
+        };
+        WaitsOn {
+            time_left: left,
+            ..WaitsOn::new(text)
         }
     }
 
@@ -39,6 +54,7 @@ impl WaitsOn {
         WaitsOn {
             text: format!("{} tasks ({way})", tasks.len()),
             tasks,
+            time_left: None,
         }
     }
 
@@ -47,6 +63,7 @@ impl WaitsOn {
         WaitsOn {
             text: format!("task '{}'", task.name()),
             tasks: vec![task],
+            time_left: None,
         }
     }
 
@@ -61,6 +78,11 @@ impl WaitsOn {
     /// Returns the tasks whose ends are waited for together, in the order in which they were given; none if it is something else.
     pub fn tasks(&self) -> &[TaskInfo] {
         &self.tasks
+    }
+
+    /// Returns how long it will still last, if that is known: of a sleep, and of a timeout's limit.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.time_left
     }
 }
 
@@ -84,6 +106,27 @@ pub enum Activity {
     Waiting(Vec<WaitsOn>),
     /// It is done.
     Finished,
+}
+
+impl Activity {
+    /// The state in a word, for whoever reads data.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Activity::NotBegun => "new",
+            Activity::Ready(_) => "ready",
+            Activity::Running => "running",
+            Activity::Waiting(_) => "waiting",
+            Activity::Finished => "done",
+        }
+    }
+
+    /// What the task waits for, or waited for until it became ready.
+    pub(crate) fn waits_on(&self) -> &[WaitsOn] {
+        match self {
+            Activity::Waiting(on) | Activity::Ready(on) => on,
+            _ => &[],
+        }
+    }
 }
 
 impl fmt::Display for Activity {

@@ -142,7 +142,7 @@ fn order_holds_across_every_boundary_of_a_clock() {
             timers.insert(boundary - 2 + value, value);
         }
         assert_eq!(timers.next_deadline(), Some(boundary - 2));
-        assert_eq!(expired(&mut timers, boundary - 3), []);
+        assert_eq!(expired(&mut timers, boundary - 3), [0_u64; 0]);
         assert_eq!(expired(&mut timers, boundary - 1), [0, 1]);
         assert_eq!(expired(&mut timers, boundary), [2]);
         assert_eq!(expired(&mut timers, u64::MAX), [3, 4]);

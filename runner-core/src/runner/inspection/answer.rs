@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::debug::{Activity, TaskDump, TaskState, dump_tasks_among};
+use crate::debug::{TaskDump, TaskState, dump_tasks_among};
 use crate::decimal::Seconds;
-use crate::event_loop::{EventLoop, LoopHandle, running_loop};
+use crate::event_loop::{EventLoop, LoopHandle, Metrics, running_loop};
 use crate::json::{Object, object};
 use crate::threads::handover;
 use crate::watchdog::Beat;
@@ -157,19 +157,7 @@ fn answer(request: Request, number: u64, beat: &Beat, event_loop: &EventLoop) ->
         it.text("state", "running");
         it.number("tasks", metrics.tasks);
         if request == Request::Metrics {
-            it.number("ready", metrics.ready);
-            it.number("polls", metrics.polls);
-            it.number("parks", metrics.parks);
-            it.number("remote_wakes", metrics.remote_wakes);
-            it.number("spawned", metrics.spawned);
-            it.number("timers", metrics.timers);
-            it.number("late_timers", metrics.late_timers);
-            it.number("executor_threads", metrics.executor_threads);
-            it.number("executor_queue", metrics.executor_queue);
-            if let Some(busy) = metrics.busy {
-                // A share, which is printed like a number of seconds.
-                it.number("busy", Seconds(Duration::from_secs_f64(busy)));
-            }
+            write_metrics(it, &metrics);
         }
     });
     let mut left_off = 0;
@@ -203,6 +191,23 @@ fn answer(request: Request, number: u64, beat: &Beat, event_loop: &EventLoop) ->
     text
 }
 
+/// All but the number of tasks, which is told with every answer.
+pub(super) fn write_metrics(it: &mut Object<'_>, metrics: &Metrics) {
+    it.number("ready", metrics.ready);
+    it.number("polls", metrics.polls);
+    it.number("parks", metrics.parks);
+    it.number("remote_wakes", metrics.remote_wakes);
+    it.number("spawned", metrics.spawned);
+    it.number("timers", metrics.timers);
+    it.number("late_timers", metrics.late_timers);
+    it.number("executor_threads", metrics.executor_threads);
+    it.number("executor_queue", metrics.executor_queue);
+    if let Some(busy) = metrics.busy {
+        // A share, which is printed like a number of seconds.
+        it.number("busy", Seconds(Duration::from_secs_f64(busy)));
+    }
+}
+
 fn oldest(event_loop: &EventLoop) -> (TaskDump, usize) {
     let mut tasks = event_loop.all_tasks();
     let left_off = tasks.len().saturating_sub(MAX_TASKS);
@@ -230,7 +235,7 @@ fn busiest(number: u64, event_loop: &EventLoop) -> (String, usize) {
     (lines.collect(), left_off)
 }
 
-fn task_line(number: u64, task: &TaskState, place: Option<(usize, bool)>) -> String {
+pub(super) fn task_line(number: u64, task: &TaskState, place: Option<(usize, bool)>) -> String {
     line(|it| {
         write_task(it, number, task);
         if let Some((depth, is_again)) = place {
@@ -244,13 +249,7 @@ fn task_line(number: u64, task: &TaskState, place: Option<(usize, bool)>) -> Str
 
 fn write_task(it: &mut Object<'_>, number: u64, task: &TaskState) {
     let (info, location) = (task.info(), task.info().spawn_location());
-    let state = match task.activity() {
-        Activity::NotBegun => "new",
-        Activity::Ready(_) => "ready",
-        Activity::Running => "running",
-        Activity::Waiting(_) => "waiting",
-        Activity::Finished => "done",
-    };
+    let state = task.activity().word();
     it.number("loop", number).number("task", info.id());
     it.text("name", shortened(info.name())).text("state", state);
     it.text("activity", shortened(&task.activity().to_string()));
