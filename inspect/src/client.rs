@@ -36,14 +36,14 @@ impl Client {
 
     /// Sends a request, and returns the lines of the answer.
     pub(crate) fn ask(&mut self, request: &str) -> io::Result<Vec<Value>> {
-        self.stream
-            .get_mut()
-            .write_all(format!("{request}\n").as_bytes())?;
+        let request = format!("{request}\n");
+        let stream = self.stream.get_mut();
+        stream.write_all(request.as_bytes()).map_err(ended)?;
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(io::Error::other("the program has ended"));
+            if self.stream.read_line(&mut line).map_err(ended)? == 0 {
+                return Err(ended(io::ErrorKind::UnexpectedEof.into()));
             }
             if line == "\n" {
                 return Ok(lines);
@@ -55,6 +55,23 @@ impl Client {
             lines.push(line);
         }
     }
+}
+
+/// The same error, unless it is what the end of the other side looks like.
+fn ended(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "the program has ended")
+        }
+        _ => error,
+    }
+}
+
+/// Returns `true` for the error of a program that has ended.
+pub(crate) fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 /// The programs that have a socket, also one that was killed and could not take it away.

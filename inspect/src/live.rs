@@ -1,17 +1,24 @@
 //! The live view: asks once a second, and draws the answer over the one before, until a key ends it.
 
-use std::io::{self, Write as _};
+use std::io::{self, Stdout, Write as _};
 use std::time::{Duration, Instant};
 
+use ratatui::backend::TermionBackend;
+use ratatui::layout::Rect;
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use crate::client::Client;
-use crate::print::picture;
+use crate::client::{Client, has_ended};
+use crate::view::Picture;
 
 /// Between two pictures.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How late a change of the window's size is noticed at most.
+const GLANCE: Duration = Duration::from_millis(100);
+/// What a page key scrolls by.
+const PAGE: isize = 10;
 
 const BEGIN: &str = "\x1b[?1049h\x1b[?25l";
 const END: &str = "\x1b[?25h\x1b[?1049l";
@@ -20,6 +27,18 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// The terminal in the live view's mode; given back with this.
 struct Screen {
     before: Termios,
+    /// What is drawn on; made anew for another size.
+    canvas: Option<Terminal<TermionBackend<Stdout>>>,
+}
+
+/// What ends a wait.
+enum Event {
+    /// The time of the next picture has come.
+    Due,
+    /// The window has another size.
+    Resized,
+    Scroll(isize),
+    End,
 }
 
 impl Screen {
@@ -29,24 +48,113 @@ impl Screen {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(stdin(), OptionalActions::Flush, &raw)?;
-        let screen = Screen { before };
+        let screen = Screen {
+            before,
+            canvas: None,
+        };
         write(BEGIN)?;
         Ok(screen)
     }
 
-    /// Columns and rows.
-    fn size() -> (usize, usize) {
+    /// All of the window. One that has no size, as some terminals say, is taken for an ordinary one.
+    fn area() -> Rect {
         let size = tcgetwinsize(stdout()).ok();
         let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
-        size.map_or((80, 24), |it| (it.ws_col.into(), it.ws_row.into()))
+        let (columns, rows) = size.map_or((80, 24), |it| (it.ws_col, it.ws_row));
+        Rect::new(0, 0, columns, rows)
+    }
+
+    fn is_resized(&mut self) -> bool {
+        let canvas = self.canvas.as_mut();
+        canvas.is_some_and(|it| it.get_frame().area() != Screen::area())
+    }
+
+    fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if self.is_resized() {
+            self.canvas = None;
+        }
+        let canvas = match self.canvas.take() {
+            Some(canvas) => canvas,
+            None => {
+                write(CLEAR)?;
+                let viewport = Viewport::Fixed(Screen::area());
+                let backend = TermionBackend::new(io::stdout());
+                Terminal::with_options(backend, TerminalOptions { viewport })?
+            }
+        };
+        self.canvas.insert(canvas).draw(draw)?;
+        Ok(())
+    }
+
+    /// Waits for a key, and no longer than until the next picture is due.
+    fn wait(&mut self, due: Instant) -> io::Result<Event> {
+        loop {
+            if self.is_resized() {
+                return Ok(Event::Resized);
+            }
+            let left = due.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left.min(GLANCE)).map_err(io::Error::other)?;
+            let input = stdin();
+            let mut watched = [PollFd::new(&input, PollFlags::IN)];
+            match poll(&mut watched, Some(&left)) {
+                Ok(0) if Instant::now() >= due => return Ok(Event::Due),
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let mut keys = [0; 64];
+            let count = rustix::io::read(stdin(), &mut keys)?;
+            if let Some(event) = event_of(&keys[..count]) {
+                return Ok(event);
+            }
+        }
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = write(END);
+        drop(self.canvas.take());
         let _ = tcsetattr(stdin(), OptionalActions::Flush, &self.before);
+        let _ = write(END);
     }
+}
+
+/// What keys mean that were typed together; nothing, as most do. No keys are a terminal that is gone.
+fn event_of(mut keys: &[u8]) -> Option<Event> {
+    if keys.is_empty() {
+        return Some(Event::End);
+    }
+    let mut scroll = None;
+    while let Some((key, rest)) = next_key(keys) {
+        keys = rest;
+        let by: isize = match key {
+            // Ctrl-C is a letter in this mode. Escape is alone, or it is the begin of another key.
+            b"q" | b"Q" | b"\x03" | b"\x1b" => return Some(Event::End),
+            b"\x1b[A" | b"\x1bOA" | b"k" => -1,
+            b"\x1b[B" | b"\x1bOB" | b"j" => 1,
+            b"\x1b[5~" => -PAGE,
+            b"\x1b[6~" | b" " => PAGE,
+            b"\x1b[H" | b"\x1bOH" | b"\x1b[1~" => isize::MIN,
+            _ => continue,
+        };
+        scroll = Some(by.saturating_add(scroll.unwrap_or(0)));
+    }
+    scroll.map(Event::Scroll)
+}
+
+/// Takes the first key out of what was typed.
+fn next_key(typed: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = match typed {
+        [] => return None,
+        [b'\x1b', b'[', rest @ ..] => {
+            let end = rest.iter().position(|byte| (0x40..=0x7e).contains(byte));
+            end.map_or(typed.len(), |end| end + 3)
+        }
+        [b'\x1b', b'O', _, ..] => 3,
+        [b'\x1b', _, ..] => 2,
+        _ => 1,
+    };
+    Some(typed.split_at(length))
 }
 
 fn write(text: &str) -> io::Result<()> {
@@ -57,49 +165,62 @@ fn write(text: &str) -> io::Result<()> {
 
 /// Shows the program's tasks until a key ends it, or the program ends.
 pub(crate) fn run(mut client: Client, pid: &str) -> io::Result<()> {
-    let shown = show(&mut client);
-    match shown {
-        Err(error) if error.to_string() == "the program has ended" => {
-            write(&format!("process {pid} has ended\n"))
-        }
+    match show(&mut client) {
+        Err(error) if has_ended(&error) => write(&format!("process {pid} has ended\n")),
         shown => shown,
     }
 }
 
 fn show(client: &mut Client) -> io::Result<()> {
-    let _screen = Screen::begin()?;
+    let mut screen = Screen::begin()?;
     let (mut before, mut asked) = (client.ask("top")?, Instant::now());
-    write(CLEAR)?;
-    let mut patience = PERIOD / 4;
-    while !is_ended(patience)? {
-        let (answer, now) = (client.ask("top")?, Instant::now());
-        let seconds = (now - asked).as_secs_f64();
-        let text = picture(&answer, &before, seconds, Screen::size());
-        write(&format!("{CLEAR}{text}"))?;
-        (before, asked, patience) = (answer, now, PERIOD);
+    let mut due = asked + PERIOD / 4;
+    let mut picture: Option<Picture> = None;
+    let mut first = 0_usize;
+    loop {
+        match screen.wait(due)? {
+            Event::End => return Ok(()),
+            Event::Scroll(by) => first = first.saturating_add_signed(by),
+            Event::Resized => {}
+            Event::Due => {
+                let (answer, now) = (client.ask("top")?, Instant::now());
+                let seconds = (now - asked).as_secs_f64();
+                picture = Some(Picture::new(&answer, &before, seconds));
+                (before, asked, due) = (answer, now, now + PERIOD);
+            }
+        }
+        if let Some(picture) = &picture {
+            first = first.min(picture.len().saturating_sub(1));
+            screen.draw(|frame| picture.draw(frame, first))?;
+        }
     }
-    Ok(())
 }
 
-/// Waits for a key: `q`, Escape, or Ctrl-C, which is a letter in this mode.
-fn is_ended(patience: Duration) -> io::Result<bool> {
-    let end = Instant::now() + patience;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        let input = stdin();
-        let mut watched = [PollFd::new(&input, PollFlags::IN)];
-        match poll(&mut watched, Some(&left)) {
-            Ok(0) => return Ok(false),
-            Ok(_) => {}
-            // A resized window: the next picture knows.
-            Err(rustix::io::Errno::INTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrolls(keys: &[u8]) -> Option<isize> {
+        match event_of(keys) {
+            Some(Event::Scroll(by)) => Some(by),
+            Some(_) => panic!("{keys:?} ends it"),
+            None => None,
         }
-        let mut keys = [0; 16];
-        let count = rustix::io::read(stdin(), &mut keys)?;
-        if count == 0 || keys[..count].iter().any(|key| b"qQ\x1b\x03".contains(key)) {
-            return Ok(true);
+    }
+
+    #[test]
+    fn keys_that_were_typed_together_are_told_apart() {
+        assert_eq!(scrolls(b"\x1b[B\x1b[6~j\x1b[A"), Some(PAGE + 1));
+        assert_eq!(scrolls(b"\x1b[6~\x1b[H"), Some(isize::MIN + PAGE));
+        assert_eq!(scrolls(b"x\x1b[C\x1b[1;5C\x1bq\x1b["), None);
+    }
+
+    #[test]
+    fn a_letter_inside_of_another_key_ends_nothing() {
+        for keys in [&b"q"[..], b"\x1b", b"\x03", b"jjQ", b"\x1b[A\x1b", b""] {
+            assert!(matches!(event_of(keys), Some(Event::End)), "{keys:?}");
         }
+        // Alt-q, and a key that ends with this letter.
+        assert!(event_of(b"\x1bq").is_none() && event_of(b"\x1b[3q").is_none());
     }
 }

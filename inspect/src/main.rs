@@ -7,6 +7,7 @@
 mod client;
 mod live;
 mod print;
+mod view;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -24,7 +25,7 @@ Programs that were started with ASYNCIO_INSPECT=1, and their tasks:
   ps PID        a program's tasks, oldest first
   pstree PID    the same as a tree: below each task those whose end it waits for
   metrics PID   a program's event loops in numbers
-  top PID       a live view, busiest first; q ends it
+  top PID       a live view, busiest first; arrows scroll, q ends it
 ";
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// A member's text, fit for a terminal.
-fn text(line: &Value, key: &str) -> String {
+pub(crate) fn text(line: &Value, key: &str) -> String {
     let plain = |letter: char| {
         if letter.is_control() {
             '\u{fffd}'
@@ -21,11 +21,11 @@ fn text(line: &Value, key: &str) -> String {
         .collect()
 }
 
-fn number(line: &Value, key: &str) -> u64 {
+pub(crate) fn number(line: &Value, key: &str) -> u64 {
     line[key].as_u64().unwrap_or_default()
 }
 
-fn is_task(line: &Value) -> bool {
+pub(crate) fn is_task(line: &Value) -> bool {
     line["task"].is_u64()
 }
 
@@ -53,7 +53,7 @@ fn remark(line: &Value) -> Option<String> {
     }
 }
 
-fn remarks(answer: &[Value]) -> impl Iterator<Item = String> {
+pub(crate) fn remarks(answer: &[Value]) -> impl Iterator<Item = String> {
     answer
         .iter()
         .filter(|line| !is_task(line))
@@ -143,105 +143,26 @@ pub(crate) fn programs(answers: &[Vec<Value>]) -> String {
     out
 }
 
-/// One picture of the live view: a head, and the tasks that have run longest since the picture before.
-pub(crate) fn picture(
-    answer: &[Value],
-    before: &[Value],
-    seconds: f64,
-    size: (usize, usize),
-) -> String {
-    let (columns, rows) = size;
-    let running = |answer: &[Value], id: u64| {
-        let task = answer.iter().find(|line| number(line, "task") == id);
-        task.map_or((0, 0), |it| (number(it, "running_us"), number(it, "polls")))
-    };
-    let mut tasks: Vec<(f64, f64, &Value)> = answer
-        .iter()
-        .filter(|line| is_task(line))
-        .map(|task| {
-            let (now, then) = (
-                running(answer, number(task, "task")),
-                running(before, number(task, "task")),
-            );
-            let share = now.0.saturating_sub(then.0) as f64 / 1e4 / seconds;
-            (share, now.1.saturating_sub(then.1) as f64 / seconds, task)
-        })
-        .collect();
-    tasks.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let count: u64 = answer.iter().map(|line| number(line, "tasks")).sum();
-    let program = answer.first().map(|line| text(line, "program"));
-    let mut lines = vec![format!(
-        "{} - {count} tasks; q ends this",
-        program.unwrap_or_default()
-    )];
-    lines.extend(remarks(answer).filter(|remark| !remark.starts_with("and ")));
-    lines.push(String::from(
-        "  BUSY    POLLS/s    TASK  NAME              WHAT IT DOES",
-    ));
-    for (share, polls, task) in tasks {
-        let (id, name) = (number(task, "task"), text(task, "name"));
-        let (what, spawned) = (text(task, "activity"), text(task, "spawned"));
-        let line = format!("{share:>5.1}% {polls:>10.0} {id:>7}  {name:<16}  {what} ({spawned})");
-        lines.push(line);
-    }
-    let lines = lines.iter().flat_map(|line| line.lines()).take(rows);
-    let cut = lines.map(|line| line.chars().take(columns).collect::<String>());
-    cut.collect::<Vec<_>>().join("\r\n")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn task(id: u64, name: &str, running_us: u64, polls: u64) -> Value {
+    fn task(id: u64, name: &str) -> Value {
         json!({"loop": 1, "task": id, "name": name, "activity": "is running", "spawned": "a.rs:1",
-            "running_us": running_us, "polls": polls, "cancelling": 0, "depth": id - 1})
-    }
-
-    #[test]
-    fn the_busiest_since_the_last_picture_stands_first() {
-        let head = json!({"pid": 1, "program": "p", "loops": 1});
-        let before = [
-            head.clone(),
-            task(1, "was busy", 900_000, 9),
-            task(2, "is busy", 0, 0),
-        ];
-        let now = [
-            head,
-            task(1, "was busy", 900_000, 9),
-            task(2, "is busy", 500_000, 10),
-        ];
-        let picture = picture(&now, &before, 2.0, (80, 24));
-        let lines: Vec<&str> = picture.split("\r\n").collect();
-        assert_eq!(
-            lines[2],
-            " 25.0%          5       2  is busy           is running (a.rs:1)"
-        );
-        assert!(
-            lines[3].starts_with("  0.0%          0       1  was busy"),
-            "{picture}"
-        );
-    }
-
-    #[test]
-    fn a_picture_is_never_larger_than_the_terminal() {
-        let tasks: Vec<Value> = (1..50).map(|id| task(id, &"é".repeat(200), 0, 0)).collect();
-        let picture = picture(&tasks, &[], 1.0, (20, 7));
-        assert_eq!(picture.split("\r\n").count(), 7);
-        assert!(picture.split("\r\n").all(|line| line.chars().count() <= 20));
+            "cancelling": 0, "depth": id - 1})
     }
 
     #[test]
     fn a_name_cannot_command_the_terminal() {
-        let shown = tree(&[task(1, "\u{1b}[2Jred\n", 0, 0)]);
+        let shown = tree(&[task(1, "\u{1b}[2Jred\n")]);
         assert_eq!(shown, "\u{fffd}[2Jred\u{fffd} is running (a.rs:1)\n");
     }
 
     #[test]
     fn what_a_task_waits_for_stands_below_it() {
-        let shown = tree(&[task(1, "boss", 0, 0), task(2, "worker", 0, 0)]);
+        let shown = tree(&[task(1, "boss"), task(2, "worker")]);
         assert_eq!(
             shown,
             "boss is running (a.rs:1)\n  worker is running (a.rs:1)\n"

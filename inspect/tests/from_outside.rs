@@ -4,6 +4,7 @@
 
 #[path = "../../tests/support/child.rs"]
 mod child;
+mod window;
 
 use std::fs::{self, Permissions};
 use std::future::pending;
@@ -11,13 +12,15 @@ use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use asyncio::{Runner, sleep, yield_now};
 use child::{Child, Entry, Program, SIGINT, Setup, Test, run_programs, scenario};
 use serde_json::Value;
+use vt100::Screen;
+use window::{Window, lines};
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -78,6 +81,20 @@ const TESTS: &[Entry] = &[
         top_draws_the_busiest_first,
     ),
     (
+        "every key that ends top gives the terminal back as it was",
+        every_key_that_ends_top_gives_the_terminal_back,
+    ),
+    (
+        "top fills the window that it is in, also when that is resized",
+        top_fills_the_window_that_it_is_in,
+    ),
+    ("top is scrolled by keys, to the ends", top_is_scrolled),
+    (
+        "top says that the program has ended, on a terminal as it was",
+        top_says_that_the_program_has_ended,
+    ),
+    ("top needs a terminal, and says so", top_needs_a_terminal),
+    (
         "a program that is not there is said to be missing",
         a_missing_program_is_said,
     ),
@@ -93,7 +110,7 @@ macro_rules! programs {
     };
 }
 
-programs! { waits blocks rests runs_two_loops has_many_tasks is_busy }
+programs! { waits blocks rests runs_two_loops has_many_tasks has_some_tasks is_busy }
 
 fn main() -> ExitCode {
     let tests = TESTS.iter().map(|&(name, test)| Test::new(name, test));
@@ -518,17 +535,155 @@ fn an_answer_is_bounded() {
     interrupt(child);
 }
 
+/// A live view of the program, with its first picture drawn.
+fn open_top(folder: &Folder, pid: u32, columns: u16, rows: u16) -> Window {
+    let command = folder.ps(&["top", &pid.to_string()]);
+    let mut top = Window::open(command, columns, rows);
+    top.wait_for(|screen| lines(screen).len() > 2);
+    top
+}
+
+/// The tasks of a screen, without their columns of numbers.
+fn tasks(screen: &Screen) -> Vec<String> {
+    let tasks = lines(screen).split_off(2);
+    let name = |line: String| line.chars().skip(28).collect();
+    tasks.into_iter().map(name).collect()
+}
+
 fn top_draws_the_busiest_first() {
     let folder = Folder::new();
     let (child, pid) = folder.start("is_busy");
-    let command = folder.ps(&["top", &pid.to_string()]);
-    let mut top = Setup::new(command).on_terminal().start();
-    let head = top.wait_for_line("WHAT IT DOES");
-    assert!(head.contains("BUSY    POLLS/s    TASK  NAME"), "{head}");
-    let line = top.wait_for_line("busy  ");
-    assert!(line.contains('%') && !line.contains("idle"), "{line}");
+    let mut top = open_top(&folder, pid, 100, 24);
+    // More than once: the same place gets other numbers.
+    for _ in 0..2 {
+        let before = lines(top.wait_for(|_| true));
+        let screen = top.wait_for(|screen| lines(screen) != before);
+        assert!(screen.alternate_screen() && screen.hide_cursor());
+        let lines = lines(screen);
+        assert!(lines[0].ends_with(" - 2 tasks; q ends this"), "{lines:?}");
+        assert_eq!(
+            lines[1],
+            "  BUSY    POLLS/s     TASK  NAME              WHAT IT DOES"
+        );
+        assert!(
+            lines[2].contains("%") && lines[2][28..].starts_with("busy  "),
+            "{lines:?}"
+        );
+        assert!(lines[3].starts_with("  0.0%"), "{lines:?}");
+        assert!(
+            lines[3][28..].starts_with("idle              waits for task 'busy' ("),
+            "{lines:?}"
+        );
+        assert_eq!(lines.len(), 4, "{lines:?}");
+    }
     top.type_bytes(b"q");
-    top.finish().exited_with(0);
+    top.finish().0.exited_with(0);
+    interrupt(child);
+}
+
+fn every_key_that_ends_top_gives_the_terminal_back() {
+    let folder = Folder::new();
+    let (child, pid) = folder.start("waits");
+    for key in [&b"q"[..], b"Q", b"\x1b", b"\x03"] {
+        let mut top = open_top(&folder, pid, 80, 24);
+        assert!(!top.reads_lines());
+        // Keys without a meaning, and a part of what an arrow sends.
+        top.type_bytes(b"x");
+        top.type_bytes(b"\x1b[C");
+        let before = lines(top.wait_for(|_| true));
+        top.wait_for(|screen| lines(screen) != before);
+        top.type_bytes(key);
+        let screen = top.wait_for(|screen| !screen.alternate_screen());
+        assert!(!screen.hide_cursor());
+        assert_eq!(
+            lines(screen),
+            Vec::<String>::new(),
+            "nothing is left behind"
+        );
+        assert!(top.reads_lines());
+        top.finish().0.exited_with(0);
+    }
+    interrupt(child);
+}
+
+#[asyncio::main]
+async fn has_some_tasks() {
+    for number in 1..=30 {
+        let task = asyncio::task().name(format!("number {number}"));
+        drop(task.spawn(pending::<()>()));
+    }
+    yield_now().await;
+    say_ready();
+    pending::<()>().await;
+}
+
+fn top_fills_the_window_that_it_is_in() {
+    let folder = Folder::new();
+    let (child, pid) = folder.start("has_some_tasks");
+    let mut top = open_top(&folder, pid, 100, 24);
+    top.wait_for(|screen| tasks(screen).len() == 22);
+    for (columns, rows, shown) in [(60, 10, 8), (140, 40, 31), (30, 4, 2)] {
+        top.resize(columns, rows);
+        let screen = top.wait_for(|screen| {
+            let is_whole = lines(screen).len() > 2 && tasks(screen).len() == shown;
+            is_whole && lines(screen)[0].starts_with("from_outside-")
+        });
+        let head = &lines(screen)[0];
+        assert_eq!(head.ends_with("31 tasks; q ends this"), columns > 30);
+        let widest = lines(screen).iter().map(|it| it.chars().count()).max();
+        assert!(widest <= Some(columns.into()), "{:?}", lines(screen));
+    }
+    top.type_bytes(b"q");
+    top.finish().0.exited_with(0);
+    interrupt(child);
+}
+
+fn top_is_scrolled() {
+    let folder = Folder::new();
+    let (child, pid) = folder.start("has_some_tasks");
+    let mut top = open_top(&folder, pid, 100, 10);
+    top.wait_for(|screen| tasks(screen).len() == 8);
+    // Beyond the end there is nothing: the last of 31 tasks stays.
+    for _ in 0..4 {
+        top.type_bytes(b"\x1b[6~");
+        top.wait_for(|_| true);
+    }
+    top.type_bytes(b"\x1b[B");
+    top.wait_for(|screen| tasks(screen).len() == 1);
+    top.type_bytes(b"\x1b[A");
+    top.wait_for(|screen| tasks(screen).len() == 2);
+    top.type_bytes(b"\x1b[H");
+    top.wait_for(|screen| tasks(screen).len() == 8);
+    top.type_bytes(b"q");
+    top.finish().0.exited_with(0);
+    interrupt(child);
+}
+
+fn top_says_that_the_program_has_ended() {
+    let folder = Folder::new();
+    let (child, pid) = folder.start("waits");
+    let mut top = open_top(&folder, pid, 80, 24);
+    child.signal(libc::SIGKILL);
+    child.finish().died_of(libc::SIGKILL);
+    let end = format!("process {pid} has ended");
+    let screen = top.wait_for(|screen| lines(screen) == [end.as_str()]);
+    assert!(!screen.alternate_screen() && !screen.hide_cursor());
+    assert!(top.reads_lines());
+    top.finish().0.exited_with(0);
+}
+
+fn top_needs_a_terminal() {
+    let folder = Folder::new();
+    let (child, pid) = folder.start("waits");
+    let mut command = folder.ps(&["top", &pid.to_string()]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        text,
+        "asyncio-ps: top needs a terminal; ps and pstree do not\n"
+    );
     interrupt(child);
 }
 

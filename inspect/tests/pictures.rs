@@ -6,6 +6,7 @@
 
 #[path = "../../tests/support/child.rs"]
 mod child;
+mod window;
 
 #[path = "../../examples/debugging/busy_program.rs"]
 mod busy_program;
@@ -18,8 +19,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use child::{Child, Entry, Program, SIGINT, Setup, Test, run_programs, scenario};
+use child::{Child, Entry, Program, SIGINT, Test, run_programs, scenario};
 use serde_json::Value;
+use vt100::Screen;
+use window::{Window, lines};
 
 const TESTS: &[Entry] = &[
     ("the tree of a busy program is drawn", the_tree_is_drawn),
@@ -153,20 +156,25 @@ fn the_tree_is_drawn() {
 fn the_live_view_is_drawn() {
     let folder = Folder::new("live");
     let (child, pid) = folder.start();
-    let mut top = Setup::new(folder.ps("top", &pid)).on_terminal().start();
+    let mut top = Window::open(folder.ps("top", &pid), 88, 24);
+    let busiest = |screen: &Screen| lines(screen).get(2).cloned().unwrap_or_default();
     // The first picture is of a quarter of a second, the second one of a whole one.
-    for _ in 0..2 {
-        top.wait_for_line("WHAT IT DOES");
-        top.wait_for_line("poller  ");
-    }
+    let first = top.wait_for(|screen| busiest(screen).contains("  poller  "));
+    let first = busiest(first);
+    let second =
+        top.wait_for(|screen| busiest(screen).contains("  poller  ") && busiest(screen) != first);
+    let shown = lines(second);
     top.type_bytes(b"q");
-    let finished = top.finish();
-    finished.exited_with(0);
+    top.finish().0.exited_with(0);
     interrupt(child);
-    let screens = finished.stdout.split("\x1b[H\x1b[2J");
-    let screen = screens.last().unwrap().split("\x1b[?25h").next().unwrap();
-    assert!(screen.contains("connection 1"), "{screen}");
-    keep("top.svg", &terminal("asyncio-ps top PID", screen));
+    assert!(
+        shown.iter().any(|line| line.contains("  connection 1  ")),
+        "{shown:?}"
+    );
+    keep(
+        "top.svg",
+        &terminal("asyncio-ps top PID", &shown.join("\n")),
+    );
 }
 
 // ----- the time line -----

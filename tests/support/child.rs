@@ -161,6 +161,8 @@ pub(crate) struct Setup {
     terminal: bool,
     /// The terminal shows what is typed.
     echo: bool,
+    /// The columns and rows of the terminal, which then is stdout as well.
+    window: Option<(u16, u16)>,
     /// Outputs that lead nowhere, by [`Stream`].
     sinks: [Option<Sink>; 2],
     /// Signals that the child begins with ignoring.
@@ -175,6 +177,7 @@ impl Setup {
             command,
             terminal: false,
             echo: false,
+            window: None,
             sinks: [None; 2],
             ignored: Vec::new(),
             deadline: DEADLINE,
@@ -185,6 +188,13 @@ impl Setup {
     /// that the two are told apart.
     pub(crate) fn on_terminal(mut self) -> Setup {
         self.terminal = true;
+        self
+    }
+
+    /// The same with stdout, for programs that draw: the terminal is a window of that many columns and rows.
+    pub(crate) fn in_window(mut self, columns: u16, rows: u16) -> Setup {
+        self.terminal = true;
+        self.window = Some((columns, rows));
         self
     }
 
@@ -233,6 +243,10 @@ impl Setup {
             Some(terminal) => {
                 command.stdin(terminal.slave.try_clone().expect("a descriptor"));
                 command.stderr(terminal.slave.try_clone().expect("a descriptor"));
+                if let Some((columns, rows)) = self.window {
+                    set_size(&terminal.master, columns, rows);
+                    command.stdout(terminal.slave.try_clone().expect("a descriptor"));
+                }
             }
             None => {
                 command.stdin(Stdio::null()).stderr(Stdio::piped());
@@ -398,6 +412,19 @@ fn plain(slave: &OwnedFd, echo: bool) -> io::Result<()> {
     }
 }
 
+/// Gives the terminal's window that size; whoever is in the foreground there is told so.
+fn set_size(master: &File, columns: u16, rows: u16) {
+    let size = libc::winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the descriptor is open, and the command reads a `winsize`, which lives for the call.
+    let done = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ as _, &size) };
+    assert_eq!(done, 0, "the size: {}", io::Error::last_os_error());
+}
+
 /// Which of a child's two outputs.
 #[derive(Clone, Copy)]
 enum Stream {
@@ -550,6 +577,42 @@ impl Child {
             self.seen[stream as usize] = length;
             Some(line)
         })
+    }
+
+    /// Waits until all that has appeared on the terminal gives `done` something.
+    #[track_caller]
+    pub(crate) fn wait_for_output<T>(&mut self, mut done: impl FnMut(&[u8]) -> Option<T>) -> T {
+        let found = self.shared.wait(self.deadline, |seen| {
+            let found = done(&seen.output[Stream::Err as usize]);
+            let is_over = found.is_none() && seen.closed == [true; 2];
+            (found.is_some() || is_over).then_some(found)
+        });
+        match found {
+            Some(Some(found)) => found,
+            Some(None) => self.fail("the child ended before what was waited for had appeared"),
+            None => self.fail("what was waited for did not appear before the deadline"),
+        }
+    }
+
+    /// Resizes the window that the child is in.
+    #[track_caller]
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let keyboard = self.keyboard.as_ref().expect("a child with `in_window`");
+        set_size(keyboard, columns, rows);
+    }
+
+    /// Returns `true` if whoever reads from the terminal gets whole lines, as in its usual mode.
+    #[track_caller]
+    pub(crate) fn reads_lines(&self) -> bool {
+        let keyboard = self.keyboard.as_ref().expect("a child with `on_terminal`");
+        // SAFETY: `termios` is plain C data, for which all zeroes is a value; it lives for the call, and the descriptor is open.
+        let (done, settings) = unsafe {
+            let mut settings: libc::termios = std::mem::zeroed();
+            let done = libc::tcgetattr(keyboard.as_raw_fd(), &mut settings);
+            (done, settings)
+        };
+        assert_eq!(done, 0, "the mode: {}", io::Error::last_os_error());
+        settings.c_lflag & libc::ICANON != 0
     }
 
     /// Presses Ctrl-C: on the terminal, if there is one, so that the system interrupts whoever is in the foreground; else
