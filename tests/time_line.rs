@@ -5,11 +5,13 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::pending;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use asyncio::{DetachedPanic, Runner, sleep, yield_now};
@@ -57,6 +59,26 @@ const TESTS: &[Entry] = &[
         names_come_back,
     ),
     (
+        "each worker has a track of its own, with its thread's name",
+        each_worker_has_a_track,
+    ),
+    (
+        "workers that run at the same time stand side by side",
+        workers_stand_side_by_side,
+    ),
+    (
+        "Ctrl-C leaves a whole file of all workers",
+        ctrl_c_leaves_a_whole_file_of_all_workers,
+    ),
+    (
+        "a worker that hangs is drawn up to the poll that hangs",
+        a_worker_that_hangs_is_drawn,
+    ),
+    (
+        "a file that all workers write is bounded",
+        a_file_that_all_workers_write_is_bounded,
+    ),
+    (
         "without being asked the program writes nothing and starts no thread",
         without_being_asked_nothing_happens,
     ),
@@ -68,7 +90,8 @@ macro_rules! programs {
     };
 }
 
-programs! { does_everything named_by_builder waits hangs panics polls_much odd_names counts_threads }
+programs! { does_everything named_by_builder waits hangs panics polls_much odd_names counts_threads has_three_workers meets_workers
+waits_with_workers hangs_in_a_worker all_poll_much }
 
 fn main() -> ExitCode {
     let tests = TESTS.iter().map(|&(name, test)| Test::new(name, test));
@@ -367,6 +390,198 @@ fn names_come_back() {
     let events = file.read();
     only(&events, "b", "task", ODD);
     assert_eq!(count(&events, "X", "poll", ODD), 2);
+}
+
+/// Runs what `make` makes for each worker's number on that worker, and waits for all.
+async fn on_each_worker<F: Future<Output = ()> + 'static>(
+    make: impl Fn(usize) -> F + Clone + Send + 'static,
+) {
+    let start = |worker: asyncio::Worker| {
+        let make = make.clone();
+        asyncio::spawn_on(worker, move || async move {
+            let index = asyncio::worker().index();
+            let task = asyncio::task().name(format!("on {index}"));
+            task.spawn(make(index)).await.unwrap();
+        })
+    };
+    let tasks: Vec<_> = asyncio::workers().into_iter().map(start).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+/// The numbers of the threads, by their names; each name is said once.
+fn threads(events: &[Value]) -> BTreeMap<&str, u64> {
+    let said = events.iter().filter(|event| event["name"] == "thread_name");
+    let mut threads = BTreeMap::new();
+    for event in said {
+        let name = event["args"]["name"].as_str().unwrap();
+        let before = threads.insert(name, event["tid"].as_u64().unwrap());
+        assert_eq!((&event["ph"], before), (&"M".into(), None), "{events:#?}");
+    }
+    threads
+}
+
+const LOOPS: [&str; 3] = ["main", "asyncio-loop-1", "asyncio-loop-2"];
+
+#[asyncio::main(workers = 3)]
+async fn has_three_workers() {
+    on_each_worker(|_| async {
+        sleep(2 * MS).await;
+        yield_now().await;
+    })
+    .await;
+}
+
+fn each_worker_has_a_track() {
+    let file = TraceFile::new();
+    file.setup("has_three_workers")
+        .start()
+        .finish()
+        .exited_with(0);
+    let events = file.read();
+    let threads = threads(&events);
+    let names: BTreeSet<&str> = threads.keys().copied().collect();
+    assert_eq!(names, LOOPS.into());
+    let numbers: BTreeSet<u64> = threads.values().copied().collect();
+    assert_eq!(numbers.len(), 3);
+    for (index, name) in LOOPS.iter().enumerate() {
+        let own = |event: &&Value| event["tid"] == threads[name];
+        let track: Vec<Value> = events.iter().filter(own).cloned().collect();
+        let task = format!("on {index}");
+        assert_eq!(
+            count(&events, "X", "poll", &task),
+            3,
+            "its begin, its sleep, its turn"
+        );
+        assert_eq!(count(&track, "X", "poll", &task), 3);
+        only(&track, "b", "task", &task);
+        assert_eq!(only(&track, "e", "task", &task)["args"]["end"], "returned");
+        assert!(count(&track, "i", "timer", "timers fire") >= 1);
+        assert!(count(&track, "X", "loop", "wait") >= 1);
+        only(&track, "X", "shutdown", "close async generators");
+        // What a viewer has to nest: no step of a thread overlaps another.
+        let mut steps: Vec<(f64, f64)> = track
+            .iter()
+            .filter(|it| it["cat"] == "poll" || it["cat"] == "callback" || it["name"] == "wait")
+            .map(|it| (it["ts"].as_f64().unwrap(), it["dur"].as_f64().unwrap()))
+            .collect();
+        steps.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let is_before = |pair: &[(f64, f64)]| pair[0].0 + pair[0].1 <= pair[1].0 + 0.001;
+        assert!(steps.windows(2).all(is_before), "{track:#?}");
+    }
+    assert_eq!(count(&events, "X", "runner", "run"), 1, "the first one's");
+}
+
+#[asyncio::main(workers = 3)]
+async fn meets_workers() {
+    // Nobody passes before all are inside of a poll.
+    let all = Arc::new(Barrier::new(3));
+    on_each_worker(move |_| {
+        let all = all.clone();
+        async move {
+            yield_now().await;
+            all.wait();
+        }
+    })
+    .await;
+}
+
+fn workers_stand_side_by_side() {
+    let file = TraceFile::new();
+    file.setup("meets_workers").start().finish().exited_with(0);
+    let events = file.read();
+    let longest = |index: usize| {
+        let polls = events
+            .iter()
+            .filter(|it| is(it, "X", "poll", &format!("on {index}")));
+        let spans = polls.map(|it| (it["ts"].as_f64().unwrap(), it["dur"].as_f64().unwrap()));
+        spans
+            .max_by(|one, other| one.0.total_cmp(&other.0))
+            .unwrap()
+    };
+    let met = [0, 1, 2].map(longest);
+    let last_begin = met.iter().map(|it| it.0).fold(0.0, f64::max);
+    let first_end = met.iter().map(|it| it.0 + it.1).fold(f64::MAX, f64::min);
+    assert!(last_begin <= first_end, "{met:?}");
+}
+
+#[asyncio::main(workers = 3)]
+async fn waits_with_workers() {
+    let said = Arc::new(AtomicU32::new(0));
+    on_each_worker(move |_| {
+        let said = said.clone();
+        async move {
+            yield_now().await;
+            if said.fetch_add(1, Ordering::SeqCst) == 2 {
+                println!("ready");
+            }
+            pending::<()>().await;
+        }
+    })
+    .await;
+}
+
+fn ctrl_c_leaves_a_whole_file_of_all_workers() {
+    let file = TraceFile::new();
+    let mut child = file.setup("waits_with_workers").start();
+    child.wait_for_line("ready");
+    child.press_ctrl_c();
+    child.finish().died_of(SIGINT);
+    let events = file.read();
+    assert_eq!(threads(&events).len(), 3);
+    for index in 0..3 {
+        let end = only(&events, "e", "task", &format!("on {index}"));
+        assert_eq!(end["args"]["end"], "cancelled");
+    }
+    assert_eq!(count(&events, "X", "shutdown", "stop the executor"), 3);
+    assert!(events.iter().all(|event| event["ph"] != "B"), "{events:#?}");
+}
+
+#[asyncio::main(workers = 3)]
+async fn hangs_in_a_worker() {
+    on_each_worker(|index| async move {
+        if index == 1 {
+            println!("ready");
+            std::thread::sleep(HOUR);
+        }
+        pending::<()>().await;
+    })
+    .await;
+}
+
+fn a_worker_that_hangs_is_drawn() {
+    let file = TraceFile::new();
+    let mut child = file.setup("hangs_in_a_worker").start();
+    child.wait_for_line("ready");
+    wait_until(&file, |events| count(events, "B", "poll", "on 1") == 1);
+    child.signal(libc::SIGKILL);
+    child.finish().died_of(libc::SIGKILL);
+    let events = file.read();
+    let hung = only(&events, "B", "poll", "on 1");
+    assert_eq!(hung["tid"], threads(&events)["asyncio-loop-1"]);
+}
+
+#[asyncio::main(workers = 3)]
+async fn all_poll_much() {
+    on_each_worker(|_| async {
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+    })
+    .await;
+}
+
+fn a_file_that_all_workers_write_is_bounded() {
+    let file = TraceFile::new();
+    let mut command = scenario("all_poll_much");
+    command.env("ASYNCIO_TRACE", &file.0);
+    command.env("ASYNCIO_TRACE_LIMIT", "10000");
+    Setup::new(command).start().finish().exited_with(0);
+    let length = fs::metadata(&file.0).unwrap().len();
+    assert!((10_000..11_000).contains(&length), "{length} bytes");
+    let full = "the limit of 10000 bytes was reached: nothing more is recorded";
+    only(&file.read(), "i", "trace", full);
 }
 
 #[asyncio::main]

@@ -196,6 +196,7 @@ impl Timeline {
             details,
         };
         let mut events = lock(&self.0.events);
+        self.0.introduce_thread(&mut events);
         let number = events.next_span;
         events.next_span += 1;
         events.underway.insert(number, begun);
@@ -258,8 +259,8 @@ impl Shared {
         if events.is_full {
             return;
         }
-        let was_empty = events.text.is_empty();
         self.introduce_thread(events);
+        let was_empty = events.text.is_empty();
         self.append(events, |event| write(event, self));
         if events.length >= self.limit {
             events.is_full = true;
@@ -284,12 +285,13 @@ impl Shared {
         events.length += (events.text.len() - before) as u64;
     }
 
-    /// Says a thread's name, with its first event.
+    /// Says a thread's name before its first event, and wakes up whoever writes: the thread may not come back from that.
     fn introduce_thread(&self, events: &mut Events) {
         let number = thread_number();
-        if !events.threads.insert(number) {
+        if events.is_full || !events.threads.insert(number) {
             return;
         }
+        self.filled.notify_one();
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed");
         self.append(events, |event| {

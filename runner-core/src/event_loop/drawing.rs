@@ -141,6 +141,11 @@ impl LoopCore {
         self.scheduler.observed.has(Interest::TIMELINE)
     }
 
+    /// Where this loop's doings are drawn, if they are.
+    pub(crate) fn timeline(&self) -> Option<Timeline> {
+        Some(self.drawing()?.timeline.clone())
+    }
+
     fn drawing(&self) -> Option<Rc<Drawing>> {
         self.recording()?.drawing.borrow().clone()
     }

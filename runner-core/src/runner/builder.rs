@@ -240,8 +240,8 @@ impl RunnerBuilder {
     /// for every loop; the [`loop_factory`](RunnerBuilder::loop_factory) and
     /// [`loop_setup`](RunnerBuilder::loop_setup) are about the first one only, see
     /// [`worker_loop_factory`](RunnerBuilder::worker_loop_factory). What a loop is told about itself stays with it: an exception
-    /// handler is set on each. A [`trace`](RunnerBuilder::trace) draws the first
-    /// loop only. [`EventLoop::stop`] does nothing to a sibling.
+    /// handler is set on each. A [`trace`](RunnerBuilder::trace) draws all of them, each as the thread that it runs in.
+    /// [`EventLoop::stop`] does nothing to a sibling.
     ///
     /// If one of the loops cannot be made, [`run`](Runner::run) says why, and nothing is left of the others.
     ///

@@ -244,6 +244,11 @@ impl Crew {
         self.workers.clone()
     }
 
+    /// The siblings' loops.
+    pub(super) fn handles(&self) -> impl Iterator<Item = LoopHandle> {
+        self.siblings.iter().map(|sibling| sibling.worker.handle())
+    }
+
     pub(super) fn order(&self, order: Order) {
         self.siblings
             .iter()

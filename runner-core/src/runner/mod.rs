@@ -338,6 +338,7 @@ impl Runner {
             event_loop,
         };
         if let Some(crew) = crew {
+            observers::draw_siblings(&live.event_loop, &crew);
             let workers = crew.introduce(live.program.exit.clone());
             let _ = live.program.workers.set(workers);
             self.crew.set(Some(crew));

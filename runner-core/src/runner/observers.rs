@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::builder::Options;
-use super::crew::Settings;
+use super::crew::{Crew, Settings};
 use super::dumps::Dumps;
 use super::inspection::Inspection;
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, running_loop};
 use crate::logging::{Level, say};
 use crate::timeline::{DEFAULT_LIMIT, Timeline};
 
@@ -55,7 +55,7 @@ impl Observers {
         Some(Observers::of(event_loop, options, wishes, dumps))
     }
 
-    /// Lets those look on that know of several loops. A time line and `asyncio-ps` show the first one.
+    /// Lets those look on that know of several loops; see [`draw_siblings`], too. `asyncio-ps` shows the first one.
     pub(super) fn of_sibling(event_loop: &EventLoop, settings: &Settings) -> Option<Observers> {
         if let Some(limit) = settings.blocked_loop_after {
             begin_watchdog(event_loop, limit);
@@ -103,6 +103,21 @@ fn begin_trace(event_loop: &EventLoop, path: &Path) {
             let why = format_args!("There will be no trace: cannot write {path}: {error}");
             say(Level::Warning, why);
         }
+    }
+}
+
+/// The siblings are on the time line of the first loop, if there is one. Called before they are introduced to each other, so
+/// that nothing of the program's is missed.
+#[cold]
+pub(super) fn draw_siblings(first: &EventLoop, crew: &Crew) {
+    let Some(timeline) = first.core().timeline() else {
+        return;
+    };
+    for handle in crew.handles() {
+        let timeline = timeline.clone();
+        let draw = move || running_loop().core().set_timeline(timeline);
+        // One that is gone by now has nothing to show.
+        let _ = handle.call_soon_threadsafe(draw);
     }
 }
 
