@@ -3,6 +3,8 @@
 //! Names, targets and fields are those that tokio uses and `console-subscriber` compares with; the rest is ours. No span has
 //! a parent, as a span ends only after those inside of it. This file knows no loop: who looks on is told by `tracing`.
 
+pub(crate) mod waker;
+
 use std::any::Any;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,46 +19,92 @@ use tracing_core::metadata::Kind;
 use tracing_core::subscriber::Interest;
 
 /// A task, from its begin to its end.
-pub(crate) struct TaskSpan(Span);
+pub(crate) struct TaskSpan {
+    span: Span,
+    /// A waker was told to wake it since its last step began: what is found in the queue is the same wake.
+    is_wake_told: AtomicBool,
+    /// It has begun before it was shown, and may wait with a waker that was not told of. One is told of for that, as a task
+    /// that waits without any would be said to be lost; until its next step, in which it takes one that is known.
+    has_unknown_waker: AtomicBool,
+}
 
 impl TaskSpan {
-    pub(crate) fn new(id: u64, name: &str, spawned: &'static Location<'static>) -> TaskSpan {
-        let span = TaskSpan(trace_span!(
-            target: "tokio::task",
-            parent: None,
-            "runtime.spawn",
-            kind = "task",
-            task.name = name,
-            task.id = id,
-            loc.file = spawned.file(),
-            loc.line = spawned.line(),
-            loc.col = spawned.column(),
-        ));
-        // The loop's own. A waiting task without any would be said to be lost, and wakers of other people are not seen.
-        span.tell("waker.clone");
+    pub(crate) fn new(
+        id: u64,
+        name: &str,
+        spawned: &'static Location<'static>,
+        has_begun: bool,
+    ) -> TaskSpan {
+        let span = TaskSpan {
+            span: trace_span!(
+                target: "tokio::task",
+                parent: None,
+                "runtime.spawn",
+                kind = "task",
+                task.name = name,
+                task.id = id,
+                loc.file = spawned.file(),
+                loc.line = spawned.line(),
+                loc.col = spawned.column(),
+            ),
+            is_wake_told: AtomicBool::new(false),
+            has_unknown_waker: AtomicBool::new(has_begun),
+        };
+        if has_begun {
+            span.waker_is_cloned();
+        }
         span
     }
 
-    /// The task was woken. By reference: a wake by value would count as the end of a waker that was never seen.
-    pub(crate) fn wake(&self) {
+    /// The task was found in the queue. By reference: a wake by value would count as the end of a waker.
+    pub(crate) fn is_found_woken(&self) {
+        if !self.is_wake_told.swap(false, Ordering::Relaxed) {
+            self.tell("waker.wake_by_ref");
+        }
+    }
+
+    fn waker_is_cloned(&self) {
+        self.tell("waker.clone");
+    }
+
+    fn waker_is_dropped(&self) {
+        self.tell("waker.drop");
+    }
+
+    fn waker_wakes_by_ref(&self) {
+        self.is_wake_told.store(true, Ordering::Relaxed);
         self.tell("waker.wake_by_ref");
     }
 
+    /// And is gone with that.
+    fn waker_wakes(&self) {
+        self.is_wake_told.store(true, Ordering::Relaxed);
+        self.tell("waker.wake");
+    }
+
     fn tell(&self, operation: &str) {
-        if let Some(id) = self.0.id() {
+        if let Some(id) = self.span.id() {
             trace!(target: "tokio::task::waker", op = operation, task.id = id.into_u64());
         }
     }
 
-    /// The task runs until what is returned is dropped.
+    /// The task runs until what is returned is dropped; [`leave`](TaskSpan::leave) is to be called then.
     pub(crate) fn enter(&self) -> EnteredSpan {
-        self.0.clone().entered()
+        self.is_wake_told.store(false, Ordering::Relaxed);
+        self.span.clone().entered()
+    }
+
+    /// A step of the task is over.
+    pub(crate) fn leave(&self) {
+        if self.has_unknown_waker.swap(false, Ordering::Relaxed) {
+            self.waker_is_dropped();
+        }
     }
 }
 
 impl Drop for TaskSpan {
     fn drop(&mut self) {
-        self.tell("waker.drop");
+        self.leave();
     }
 }
 

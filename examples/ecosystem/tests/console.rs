@@ -70,6 +70,11 @@ impl Told {
     }
 }
 
+/// How many wakers of the task there are; the client warns of a waiting task without any.
+fn wakers(stats: &Stats) -> u64 {
+    stats.waker_clones - stats.waker_drops
+}
+
 fn polls(stats: &Stats) -> u64 {
     stats.poll_stats.as_ref().map_or(0, |it| it.polls)
 }
@@ -162,7 +167,10 @@ fn tasks_that_are_older_than_the_subscriber_are_shown_too() {
 fn polls_and_wakes_are_counted_and_those_by_the_task_itself_told_apart() {
     let (_child, told) = watch(|told| {
         let wakes = told.task("impatient").map_or(0, |(_, stats)| stats.wakes);
-        wakes > 50 && told.polls("early bird") > 3
+        let waits = told
+            .task("early bird")
+            .is_some_and(|(_, it)| wakers(it) == 1);
+        wakes > 50 && told.polls("early bird") > 3 && waits
     });
     let (_, impatient) = told.task("impatient").unwrap();
     let polled = impatient.poll_stats.as_ref().unwrap();
@@ -177,8 +185,22 @@ fn polls_and_wakes_are_counted_and_those_by_the_task_itself_told_apart() {
     let (_, early) = told.task("early bird").unwrap();
     assert_eq!(early.self_wakes, 0);
     assert!(early.wakes > 0 && early.last_wake.is_some());
-    // The client warns of tasks without any waker.
-    assert_eq!(early.waker_clones - early.waker_drops, 1);
+}
+
+#[test]
+fn clones_and_drops_of_wakers_are_counted() {
+    // While it waits it has left one waker with somebody: with a thread that does its job, then with a timer.
+    let (_child, told) = watch(|told| {
+        let resizer = told.task("resizer").map(|(_, stats)| stats);
+        resizer.is_some_and(|it| it.waker_clones >= 6 && wakers(it) == 1)
+    });
+    let (_, resizer) = told.task("resizer").unwrap();
+    // Each of those wakes it, and is gone with that.
+    assert!(resizer.waker_drops >= 5, "{resizer:?}");
+    assert!(resizer.waker_clones <= resizer.wakes + 1, "{resizer:?}");
+    // It asks for its next turn by reference, and needs no waker of its own for that.
+    let (_, impatient) = told.task("impatient").unwrap();
+    assert!(impatient.waker_clones < impatient.wakes, "{impatient:?}");
 }
 
 #[test]
@@ -189,7 +211,8 @@ fn a_task_that_has_ended_is_shown_as_ended() {
     });
     let (_, greeter) = told.task("greeter").unwrap();
     assert_eq!(polls(greeter), 4);
-    assert_eq!(greeter.waker_clones, greeter.waker_drops);
+    // One for each of its sleeps.
+    assert_eq!((greeter.waker_clones, greeter.waker_drops), (3, 3));
     let (_, resizer) = told.task("resizer").unwrap();
     assert!(resizer.dropped_at.is_none());
 }

@@ -8,14 +8,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::span::EnteredSpan;
 
 use super::recording::{BeginJob, Observer, Step};
 use super::time::TimerEntry;
 use super::{EventLoop, LoopCore, LoopHandle, try_running_loop};
-use crate::console::{TaskSpan, TimerSpan, is_heard, is_wanted, job, look_out};
+use crate::console::{TaskSpan, TimerSpan, is_heard, is_wanted, job, look_out, waker};
 use crate::task::TaskRef;
 use crate::task::observed::Interest;
 use crate::timers::TimerKey;
@@ -45,9 +45,9 @@ fn tell_loops() {
 /// The spans of one loop's tasks and timers.
 #[derive(Default)]
 pub(super) struct Console {
-    tasks: RefCell<HashMap<u64, Rc<TaskSpan>>>,
+    tasks: RefCell<HashMap<u64, Arc<TaskSpan>>>,
     /// Of the task that runs.
-    entered: RefCell<Option<EnteredSpan>>,
+    entered: RefCell<Option<(EnteredSpan, Arc<TaskSpan>)>>,
     timers: RefCell<ShownTimers>,
 }
 
@@ -98,15 +98,37 @@ impl ShownTimers {
 
 impl Console {
     /// The task's span, made now if the subscriber was not there when the task was first seen.
-    fn span(&self, task: &TaskRef) -> Option<Rc<TaskSpan>> {
+    fn span(&self, task: &TaskRef) -> Option<Arc<TaskSpan>> {
         let known = self.tasks.borrow().get(&task.id()).cloned();
         if known.is_some() || !is_heard() {
             return known;
         }
-        let span = TaskSpan::new(task.id(), &task.name(), task.cell().location());
-        let span = Rc::new(span);
+        let (spawned, has_begun) = (task.cell().location(), task.cell().is_started());
+        let span = TaskSpan::new(task.id(), &task.name(), spawned, has_begun);
+        let span = Arc::new(span);
+        waker::show(task.id(), &span);
         self.tasks.borrow_mut().insert(task.id(), span.clone());
         Some(span)
+    }
+
+    fn end_step(&self) {
+        let entered = self.entered.take();
+        if let Some((entered, span)) = entered {
+            drop(entered);
+            span.leave();
+        }
+    }
+
+    fn forget_tasks(&self) {
+        let tasks = self.tasks.take();
+        tasks.keys().for_each(|task| waker::hide(*task));
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.end_step();
+        self.forget_tasks();
     }
 }
 
@@ -117,18 +139,19 @@ impl Observer for Console {
 
     fn task_is_woken(&self, task: &TaskRef, _by: &str) {
         if let Some(span) = self.span(task) {
-            span.wake();
+            span.is_found_woken();
         }
     }
 
     fn task_ends(&self, task: u64, _how: &'static str) {
         let span = self.tasks.borrow_mut().remove(&task);
+        waker::hide(task);
         drop(span);
     }
 
     fn step_begins(&self, step: &Step) {
         if let Step::Task(task) = step {
-            let entered = self.span(task).map(|span| span.enter());
+            let entered = self.span(task).map(|span| (span.enter(), span));
             drop(self.entered.replace(entered));
         }
     }
@@ -137,7 +160,7 @@ impl Observer for Console {
 
     /// Only now: a wake that comes while the task's span is entered is one that the task has given itself.
     fn step_ends(&self) {
-        drop(self.entered.take());
+        self.end_step();
     }
 
     fn timers_fire(&self, _count: usize, now: u64) {
@@ -150,8 +173,8 @@ impl Observer for Console {
     }
 
     fn loop_is_closed(&self) {
-        drop(self.entered.take());
-        drop(self.tasks.take());
+        self.end_step();
+        self.forget_tasks();
         drop(self.timers.take());
     }
 }
@@ -272,6 +295,7 @@ mod tests {
     use tracing::{Event, Metadata, Subscriber};
 
     use super::*;
+    use crate::task::stand::Standing;
     use crate::{ThreadPoolExecutor, running_loop, sleep, spawn, task, yield_now};
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -292,12 +316,23 @@ mod tests {
 
     /// What a span or event says of itself.
     #[derive(Default)]
-    struct Said(String);
+    struct Said {
+        text: String,
+        /// The span of the task that it is about.
+        task: Option<u64>,
+    }
 
     impl Visit for Said {
+        fn record_u64(&mut self, field: &Field, value: u64) {
+            match field.name() {
+                "task.id" => self.task = Some(value),
+                _ => self.record_debug(field, &value),
+            }
+        }
+
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-            if !field.name().starts_with("loc.") && field.name() != "task.id" {
-                write!(self.0, " {value:?}").unwrap();
+            if !field.name().starts_with("loc.") {
+                write!(self.text, " {value:?}").unwrap();
             }
         }
     }
@@ -334,7 +369,7 @@ mod tests {
             let mut said = Said::default();
             span.record(&mut said);
             let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-            let name = said.0.trim().to_owned();
+            let name = said.text.trim().to_owned();
             self.add(format!("begin {name}"));
             self.spans.lock().unwrap().insert(id, (name, 1));
             Id::from_u64(id)
@@ -350,7 +385,9 @@ mod tests {
             }
             let mut said = Said::default();
             event.record(&mut said);
-            self.add(format!("{}{}", event.metadata().target(), said.0));
+            let about = said.task.map(|id| self.name(&Id::from_u64(id)));
+            let (target, about) = (event.metadata().target(), about.unwrap_or_default());
+            self.add(format!("{target}{} {about}", said.text));
         }
 
         fn enter(&self, span: &Id) {
@@ -419,7 +456,9 @@ mod tests {
             task().name("twice").spawn(yield_now()).await.unwrap();
         });
         let about = notes.about("\"twice\"");
-        let each = ["begin", "enter", "exit", "enter", "exit", "end"];
+        // It wakes itself inside of its first step, which is how it is told that it was itself.
+        let wake = "tokio::task::waker \"waker.wake_by_ref\"";
+        let each = ["begin", "enter", wake, "exit", "enter", "exit", "end"];
         assert_eq!(about.len(), each.len(), "{about:?}");
         for (line, word) in about.iter().zip(each) {
             assert!(line.starts_with(word), "{about:?}");
@@ -443,6 +482,135 @@ mod tests {
             assert_eq!(seen.about("end \"task\" \"lost\"").len(), 1);
         });
         assert_eq!(notes.about("end \"task\" \"lost\"").len(), 1);
+    }
+
+    /// How often wakers of that task were cloned and dropped, and the task woken, as `console-subscriber` counts it.
+    fn wakers(notes: &Notes, task: &str) -> (usize, usize, usize) {
+        let count = |operation: &str| {
+            let line = format!("tokio::task::waker \"{operation}\" \"task\" {task:?}");
+            notes.about(&line).len()
+        };
+        let by_value = count("waker.wake");
+        (
+            count("waker.clone"),
+            count("waker.drop") + by_value,
+            count("waker.wake_by_ref") + by_value,
+        )
+    }
+
+    #[test]
+    fn every_clone_and_drop_of_a_waker_is_told_from_whatever_thread() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        let seen = notes.clone();
+        run(async move {
+            let given = Rc::new(Cell::new(None::<Waker>));
+            let place = given.clone();
+            let waiting = task()
+                .name("waiting")
+                .spawn(std::future::poll_fn(move |cx| {
+                    place.set(Some(cx.waker().clone()));
+                    std::task::Poll::<()>::Pending
+                }));
+            yield_now().await;
+            assert_eq!(wakers(&seen, "waiting"), (1, 0, 0));
+            let waker = given.take().unwrap();
+            let copies = vec![waker.clone(); 3];
+            // `vec!` takes the original as well.
+            assert_eq!(wakers(&seen, "waiting"), (4, 0, 0));
+            drop(copies);
+            assert_eq!(wakers(&seen, "waiting"), (4, 3, 0));
+            waker.wake_by_ref();
+            assert_eq!(wakers(&seen, "waiting"), (4, 3, 1), "at once");
+            yield_now().await;
+            // Its step has taken another one, and the wake was not told again when it was found in the queue.
+            assert_eq!(wakers(&seen, "waiting"), (5, 3, 1));
+            let elsewhere = seen.clone();
+            let other = std::thread::spawn(move || {
+                let _listening = elsewhere.listen();
+                waker.wake();
+            });
+            other.join().unwrap();
+            assert_eq!(wakers(&seen, "waiting"), (5, 4, 2));
+            while wakers(&seen, "waiting").0 == 5 {
+                yield_now().await;
+            }
+            // The one before was given up for it.
+            assert_eq!(wakers(&seen, "waiting"), (6, 5, 2));
+            waiting.cancel();
+            yield_now().await;
+            // Asked by the loop itself, which needs no waker of the future's.
+            assert_eq!(wakers(&seen, "waiting").2, 3);
+            assert_eq!(seen.about("end \"task\" \"waiting\"").len(), 1);
+            drop(given.take());
+        });
+    }
+
+    /// Whoever is polled with it needs no place of its own among those that are woken for a cancellation.
+    #[test]
+    fn a_waker_that_is_told_of_counts_as_the_tasks_own() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        run(async {
+            let shown = task().name("shown");
+            let polled = shown.spawn(std::future::poll_fn(|cx| {
+                assert!(crate::console::waker::inside(cx.waker()).is_some());
+                assert!(!Standing::is_needed(cx));
+                std::task::Poll::Ready(())
+            }));
+            polled.await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_task_that_nobody_can_wake_has_no_waker() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = Notes::default();
+        let _listening = notes.listen();
+        let seen = notes.clone();
+        run(async move {
+            let lost = task().name("lost").spawn(pending::<()>());
+            let waits = task().name("waits").spawn(sleep(HOUR));
+            yield_now().await;
+            let (clones, drops, _) = wakers(&seen, "lost");
+            assert_eq!(clones, drops);
+            let (clones, drops, _) = wakers(&seen, "waits");
+            assert_eq!(clones, drops + 1);
+            drop((lost, waits));
+        });
+    }
+
+    #[test]
+    fn a_task_that_waits_already_is_said_to_have_a_waker_until_it_has_one_that_is_known() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        tracing_core::callsite::rebuild_interest_cache();
+        let notes = Notes::default();
+        let seen = notes.clone();
+        run(async move {
+            let event = Rc::new(crate::sync::Event::new());
+            let waited = event.clone();
+            let old = task().name("old").spawn(async move {
+                loop {
+                    waited.wait().await;
+                    waited.clear();
+                }
+            });
+            yield_now().await;
+            let _listening = seen.listen();
+            yield_now().await;
+            assert_eq!(wakers(&seen, "old"), (1, 0, 0));
+            event.set();
+            yield_now().await;
+            // The unknown one has woken it. What it waits with now is known.
+            assert_eq!(wakers(&seen, "old"), (2, 1, 1));
+            event.set();
+            assert_eq!(wakers(&seen, "old"), (2, 2, 2));
+            yield_now().await;
+            assert_eq!(wakers(&seen, "old"), (3, 2, 2));
+            drop(old);
+        });
     }
 
     #[test]
@@ -527,7 +695,9 @@ mod tests {
             let told = task().name("told").spawn(std::future::poll_fn(move |cx| {
                 counted.set(counted.get() + 1);
                 // Once per round: what it causes by being woken is not told to it again.
-                inside.wakes.lock().unwrap().take();
+                let before = inside.wakes.lock().unwrap().take();
+                // That is told, too, so no longer under the subscriber's own lock.
+                drop(before);
                 if counted.get() == 1 {
                     *inside.wakes.lock().unwrap() = Some(cx.waker().clone());
                 }

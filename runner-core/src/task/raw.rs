@@ -25,8 +25,12 @@ use slab::Slab;
 use super::TaskRef;
 use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
 use super::inquiry::is_asking;
+#[cfg(feature = "console")]
+use super::observed::Interest;
 use super::reports::{report_swallowed, report_unseen_result};
 use super::scheduler::{Mail, Ready, Scheduler};
+#[cfg(feature = "console")]
+use crate::console;
 use crate::context::{Entered, Identity, Lent, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
@@ -167,7 +171,20 @@ impl TaskCell {
 
     /// Returns `true` if `waker` is the task's own, so that waking the task reaches whoever was polled with it.
     pub(super) fn is_woken_by(&self, waker: &Waker) -> bool {
-        self.own_waker().will_wake(waker)
+        self.own_waker().will_wake(waker) || self.is_shown_as(waker)
+    }
+
+    /// The same, of a waker that tokio-console is told of.
+    #[cfg(feature = "console")]
+    #[cold]
+    fn is_shown_as(&self, waker: &Waker) -> bool {
+        console::waker::inside(waker).is_some_and(|inside| self.own_waker().will_wake(inside))
+    }
+
+    #[cfg(not(feature = "console"))]
+    #[inline(always)]
+    fn is_shown_as(&self, _waker: &Waker) -> bool {
+        false
     }
 
     /// Makes the task run (again).
@@ -526,6 +543,27 @@ fn must_not_run(cell: &TaskCell) -> bool {
     cell.is_asked_to_end() && (cell.is_killed() || !cell.is_started())
 }
 
+/// Polls a task's future with the task's own waker.
+#[cfg(not(feature = "console"))]
+#[inline(always)]
+fn poll_inside<F: Future>(_: &TaskCell, future: Pin<&mut F>, cx: &mut Cx<'_>) -> Poll<F::Output> {
+    future.poll(cx)
+}
+
+/// The same, but if tokio-console shows the task, with one around it that is told of.
+#[cfg(feature = "console")]
+#[inline(always)]
+fn poll_inside<F: Future>(
+    cell: &TaskCell,
+    future: Pin<&mut F>,
+    cx: &mut Cx<'_>,
+) -> Poll<F::Output> {
+    match local_scheduler(cell, |it| it.observed.has(Interest::CONSOLE)) {
+        false => future.poll(cx),
+        true => console::waker::with_shown(cell.id(), cx, |cx| future.poll(cx)),
+    }
+}
+
 impl<F: Future> Future for TaskFuture<F> {
     type Output = Result<Kept<F::Output>, Failure>;
 
@@ -548,7 +586,7 @@ impl<F: Future> Future for TaskFuture<F> {
         cell.mark_started();
         // SAFETY: the wrapper is pinned, hence so is its field; see above.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
-        let output = match panic::catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        let output = match panic::catch_unwind(AssertUnwindSafe(|| poll_inside(cell, future, cx))) {
             Ok(Poll::Pending) if !cell.must_end() => return Poll::Pending,
             Ok(Poll::Pending) if is_asking() => return Poll::Pending,
             Ok(Poll::Pending) if cell.has_failed() => Err(Failure::Taken),
