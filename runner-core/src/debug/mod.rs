@@ -35,9 +35,9 @@
 //!
 //! # As data
 //!
-//! With the crate's feature `serde`, [`TaskDump`], [`TaskState`], [`Activity`], [`WaitsOn`], [`CallGraph`],
-//! [`TaskInfo`](crate::TaskInfo) and [`Metrics`](crate::Metrics) implement `Serialize`. The members have the names that they have on the
-//! inspection socket (see `docs/debugging.md`), and mean the same:
+//! With the crate's feature `serde`, [`TaskDump`], [`TaskState`], [`Activity`], [`WaitsOn`], [`CallGraph`], [`TaskInfo`] and
+//! [`Metrics`](crate::Metrics) implement `Serialize`. The members have the names that they have on the inspection socket (see
+//! `docs/debugging.md`), and mean the same:
 //!
 //! | Type | Members |
 //! |---|---|
