@@ -90,8 +90,10 @@ macro_rules! programs {
     };
 }
 
-programs! { does_everything named_by_builder waits hangs panics polls_much odd_names counts_threads has_three_workers meets_workers
-waits_with_workers hangs_in_a_worker all_poll_much }
+programs! {
+    does_everything named_by_builder waits hangs panics polls_much odd_names counts_threads
+    has_three_workers meets_workers waits_with_workers hangs_in_a_worker all_poll_much
+}
 
 fn main() -> ExitCode {
     let tests = TESTS.iter().map(|&(name, test)| Test::new(name, test));

@@ -23,8 +23,8 @@ pub(crate) struct TaskSpan {
     span: Span,
     /// A waker was told to wake it since its last step began: what is found in the queue is the same wake.
     is_wake_told: AtomicBool,
-    /// It has begun before it was shown, and may wait with a waker that was not told of. One is told of for that, as a task
-    /// that waits without any would be said to be lost; until its next step, in which it takes one that is known.
+    /// It has begun before it was shown, and may wait with a waker that was not told of. One is told of for that, as a
+    /// task that waits without any would be said to be lost; until its next step, in which it takes one that is known.
     has_unknown_waker: AtomicBool,
 }
 

@@ -605,7 +605,8 @@ impl Child {
     #[track_caller]
     pub(crate) fn reads_lines(&self) -> bool {
         let keyboard = self.keyboard.as_ref().expect("a child with `on_terminal`");
-        // SAFETY: `termios` is plain C data, for which all zeroes is a value; it lives for the call, and the descriptor is open.
+        // SAFETY: `termios` is plain C data, for which all zeroes is a value; it lives for the call, and the descriptor is
+        // open.
         let (done, settings) = unsafe {
             let mut settings: libc::termios = std::mem::zeroed();
             let done = libc::tcgetattr(keyboard.as_raw_fd(), &mut settings);

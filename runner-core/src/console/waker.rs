@@ -1,7 +1,7 @@
 //! The wakers of tasks that tokio-console shows: each clone, drop and wake of them is told, from whatever thread.
 //!
-//! A task that is shown is polled with such a waker around its own. What its future keeps are clones of that, so nothing has to
-//! be asked of whoever keeps them. A task that is not shown has its own waker, and nobody pays for this.
+//! A task that is shown is polled with such a waker around its own. What its future keeps are clones of that, so
+//! nothing has to be asked of whoever keeps them. A task that is not shown has its own waker, and nobody pays for this.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

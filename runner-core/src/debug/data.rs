@@ -1,7 +1,7 @@
 //! Dumps, call graphs and metrics as data, for whatever format a program uses with `serde`.
 //!
-//! Members have the names that they have on the inspection socket, and mean the same; a test in `runner/inspection/` compares
-//! both. Nothing is read back: a task's line is a place in this program.
+//! Members have the names that they have on the inspection socket, and mean the same; a test in `runner/inspection/`
+//! compares both. Nothing is read back: a task's line is a place in this program.
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 

@@ -27,17 +27,19 @@
 //!
 //! # From outside
 //!
-//! `ASYNCIO_TRACE=trace.json` draws the program's life as a time line; see [`RunnerBuilder::trace`](crate::RunnerBuilder::trace). With
-//! `ASYNCIO_INSPECT=1` in the environment `asyncio-ps` shows the same user what the tasks of the running program wait for, also live.
-//! With the crate's feature `console`, tokio-console shows tasks, wakes, timers and blocking jobs from the moment on in which the
-//! program calls `console_subscriber::init()`, before the runner or inside of it. Until then it costs a test of a flag for each timer and each poll.
-//! `docs/debugging.md` says what is shown and what is not, and has four faults that are found with these tools.
+//! `ASYNCIO_TRACE=trace.json` draws the program's life as a time line; see
+//! [`RunnerBuilder::trace`](crate::RunnerBuilder::trace). With `ASYNCIO_INSPECT=1` in the environment `asyncio-ps`
+//! shows the same user what the tasks of the running program wait for, also live. With the crate's feature `console`,
+//! tokio-console shows tasks, wakes, timers and blocking jobs from the moment on in which the program calls
+//! `console_subscriber::init()`, before the runner or inside of it. Until then it costs a test of a flag for each timer
+//! and each poll. `docs/debugging.md` says what is shown and what is not, and has four faults that are found with these
+//! tools.
 //!
 //! # As data
 //!
-//! With the crate's feature `serde`, [`TaskDump`], [`TaskState`], [`Activity`], [`WaitsOn`], [`CallGraph`], [`TaskInfo`] and
-//! [`Metrics`](crate::Metrics) implement `Serialize`. The members have the names that they have on the inspection socket (see
-//! `docs/debugging.md`), and mean the same:
+//! With the crate's feature `serde`, [`TaskDump`], [`TaskState`], [`Activity`], [`WaitsOn`], [`CallGraph`],
+//! [`TaskInfo`] and [`Metrics`](crate::Metrics) implement `Serialize`. The members have the names that they have on the
+//! inspection socket (see `docs/debugging.md`), and mean the same:
 //!
 //! | Type | Members |
 //! |---|---|

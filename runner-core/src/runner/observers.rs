@@ -106,8 +106,8 @@ fn begin_trace(event_loop: &EventLoop, path: &Path) {
     }
 }
 
-/// The siblings are on the time line of the first loop, if there is one. Called before they are introduced to each other, so
-/// that nothing of the program's is missed.
+/// The siblings are on the time line of the first loop, if there is one. Called before they are introduced to each
+/// other, so that nothing of the program's is missed.
 #[cold]
 pub(super) fn draw_siblings(first: &EventLoop, crew: &Crew) {
     let Some(timeline) = first.core().timeline() else {
