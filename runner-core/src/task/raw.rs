@@ -662,7 +662,7 @@ pub(crate) fn scoped<F: Future, E>(
     scheduler: &Rc<Scheduler>,
     options: TaskOptions,
     future: F,
-    drive: impl FnOnce(&TaskRef) -> Result<(), E>,
+    drive: impl FnOnce(&TaskCell) -> Result<(), E>,
 ) -> Result<Option<Result<F::Output, JoinError>>, E> {
     let lent = match &options.context {
         RunsIn::Lent(lent) => Some(lent.clone()),
@@ -674,46 +674,49 @@ pub(crate) fn scoped<F: Future, E>(
     let join = unsafe { spawn_unchecked(scheduler, options, future) };
     let mut scope = Scope {
         scheduler,
-        task: join.metadata().to_ref(),
-        join: Some(join),
+        join: ManuallyDrop::new(join),
         lent,
     };
-    drive(&scope.task)?;
+    drive(scope.join.metadata())?;
     Ok(scope.take_output())
 }
 
 /// The task of one call of [`scoped`].
 struct Scope<'a, T> {
     scheduler: &'a Rc<Scheduler>,
-    task: TaskRef,
-    join: Option<Joinable<T>>,
+    /// Keeps the task's cell. Let go of by `drop`, once, and last.
+    join: ManuallyDrop<Joinable<T>>,
     /// Given back when the task is over.
     lent: Option<Rc<Lent>>,
 }
 
 impl<T> Scope<'_, T> {
     fn take_output(&mut self) -> Option<Result<T, JoinError>> {
-        let join = self.join.as_mut().filter(|_| self.task.is_finished())?;
-        let Poll::Ready(output) = Pin::new(join).poll(&mut Cx::from_waker(Waker::noop())) else {
+        if !self.join.metadata().is_done() {
+            return None;
+        }
+        let Poll::Ready(output) =
+            Pin::new(&mut *self.join).poll(&mut Cx::from_waker(Waker::noop()))
+        else {
             return None;
         };
-        self.join = None;
-        Some(received(output, self.task.cell()))
+        Some(received(output, self.join.metadata()))
     }
 }
 
 impl<T> Drop for Scope<'_, T> {
     fn drop(&mut self) {
-        if !self.task.is_finished() {
-            self.scheduler.finish_now(&self.task);
-        }
-        if let Some(join) = self.join.take() {
-            // Drops an output that nobody received.
-            join.detach();
+        if !self.join.metadata().is_done() {
+            let task = self.join.metadata().to_ref();
+            self.scheduler.finish_now(&task);
         }
         if let Some(lent) = self.lent.take() {
-            lent.snapshot.set(self.task.cell().context.take());
+            lent.snapshot.set(self.join.metadata().context.take());
             self.scheduler.set_lent_context(None);
         }
+        // SAFETY: taken here only, and not used afterwards.
+        let join = unsafe { ManuallyDrop::take(&mut self.join) };
+        // Drops an output that nobody received.
+        join.detach();
     }
 }
