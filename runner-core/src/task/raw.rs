@@ -18,9 +18,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Cx, Poll, Waker};
-
-use slab::Slab;
 
 use super::TaskRef;
 use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
@@ -139,14 +138,18 @@ fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Run
 
 // ----- the cell's own waker, and references to tasks -----
 
+/// The cell's place in a task's allocation, in bytes; 0 before the first task. It lies in `async-task`'s header, whose layout
+/// depends on nothing but the cell's type.
+static CELL_OFFSET: AtomicUsize = AtomicUsize::new(0);
+
 impl TaskCell {
     /// The task's waker, borrowed.
     fn own_waker(&self) -> ManuallyDrop<Waker> {
-        let offset = usize::from(self.waker_offset.get());
+        let offset = CELL_OFFSET.load(Ordering::Relaxed);
         let data = ptr::with_exposed_provenance(ptr::from_ref(self).addr() - offset);
-        // SAFETY: `keep_alive`, which is called before anybody sees the task, has taken these parts from a waker of this
-        // very task, and exposed its data pointer: the allocation that `self` lies in, which is therefore alive.
-        // `ManuallyDrop` keeps the count as it was.
+        // SAFETY: `keep_alive`, which is called before anybody sees the task, has taken the table from a waker of this very
+        // task, has made sure that its data pointer lies so far before the cell, and exposed it: the allocation that `self`
+        // lies in, which is therefore alive. `ManuallyDrop` keeps the count as it was.
         ManuallyDrop::new(unsafe { Waker::new(data, self.waker_vtable.get()) })
     }
 
@@ -155,8 +158,13 @@ impl TaskCell {
     fn keep_alive(&self, waker: Waker) {
         let waker = ManuallyDrop::new(waker);
         let offset = ptr::from_ref(self).addr() - waker.data().expose_provenance();
-        let offset = u8::try_from(offset).expect("async-task's header has five words at most");
-        self.waker_offset.set(offset);
+        if CELL_OFFSET.load(Ordering::Relaxed) != offset {
+            let first = CELL_OFFSET.swap(offset, Ordering::Relaxed);
+            assert!(
+                first == 0 || first == offset,
+                "the cell has its place in a header that is the same for all tasks (a bug of this crate)"
+            );
+        }
         self.waker_vtable.set(waker.vtable());
     }
 
@@ -195,29 +203,67 @@ impl TaskRef {
 /// The tasks of one loop that are not done.
 #[derive(Default)]
 pub(crate) struct Registry {
-    tasks: RefCell<Slab<NonNull<TaskCell>>>,
+    slots: RefCell<Vec<Slot>>,
+    /// The place that was left last; the length if none is free.
+    free: Cell<usize>,
+    /// How many tasks there are.
+    len: Cell<usize>,
+}
+
+/// One place in the registry, in one word: a task's cell, or the number of the place that was left before this one, doubled
+/// and with the lowest bit set, which no cell's address has. In a `Slab` it would be two words, of fresh memory for each task.
+#[derive(Clone, Copy)]
+struct Slot(*const TaskCell);
+
+impl Slot {
+    fn vacant(next: usize) -> Slot {
+        Slot(ptr::without_provenance(next << 1 | 1))
+    }
+
+    fn next(self) -> Option<usize> {
+        (self.0.addr() & 1 == 1).then_some(self.0.addr() >> 1)
+    }
 }
 
 impl Registry {
     fn insert(&self, cell: &TaskCell) {
-        let slot = self.tasks.borrow_mut().insert(NonNull::from(cell));
-        cell.slot
-            .set(u32::try_from(slot).expect("more than four billion tasks in one loop"));
+        let mut slots = self.slots.borrow_mut();
+        let place = self.free.get();
+        let slot = u32::try_from(place).expect("more than four billion tasks in one loop");
+        let next = match slots.get_mut(place) {
+            Some(slot) => {
+                let next = slot.next();
+                *slot = Slot(cell);
+                next.expect("a task is in a free place (a bug of this crate)")
+            }
+            None => {
+                slots.push(Slot(cell));
+                place + 1
+            }
+        };
+        self.free.set(next);
+        self.len.set(self.len.get() + 1);
+        cell.slot.set(slot);
     }
 
     fn remove(&self, cell: &TaskCell) {
-        self.tasks.borrow_mut().remove(cell.slot.get() as usize);
+        let place = cell.slot.get() as usize;
+        self.slots.borrow_mut()[place] = Slot::vacant(self.free.replace(place));
+        self.len.set(self.len.get() - 1);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.tasks.borrow().len()
+        self.len.get()
     }
 
     /// Calls `f` with each of them. `f` must not finish a task.
     fn for_each(&self, mut f: impl FnMut(&TaskCell)) {
-        for (_, cell) in self.tasks.borrow().iter() {
-            // SAFETY: the scheduler holds a reference of every task in here (`keep_alive`, `let_go`).
-            f(unsafe { cell.as_ref() });
+        for slot in &*self.slots.borrow() {
+            if slot.next().is_none() {
+                // SAFETY: not a free place, so it is a cell; the scheduler holds a reference of every task in here
+                // (`keep_alive`, `let_go`).
+                f(unsafe { &*slot.0 });
+            }
         }
     }
 
