@@ -186,6 +186,15 @@ impl TaskCell {
         result
     }
 
+    /// Whether there is one.
+    #[inline]
+    pub(super) fn has_extra(&self) -> bool {
+        let extra = self.extra.take();
+        let has_extra = extra.is_some();
+        self.extra.set(extra);
+        has_extra
+    }
+
     /// The same, without making one.
     fn peek_extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> Option<R> {
         let mut extra = self.extra.take()?;
