@@ -29,7 +29,7 @@ pub struct Handle {
 }
 
 /// What a handle and the queue share.
-struct Callback {
+pub(crate) struct Callback {
     /// Gone once it has run or was called off.
     run: Cell<Option<Box<dyn FnOnce()>>>,
     /// Somebody called it off.
@@ -70,6 +70,16 @@ impl Handle {
     /// Returns `true` if the callback was called off.
     pub fn cancelled(&self) -> bool {
         self.callback.cancelled.get()
+    }
+
+    /// The reference itself, for the queue.
+    pub(crate) fn into_callback(self) -> Rc<Callback> {
+        self.callback
+    }
+
+    /// The opposite of [`into_callback`](Handle::into_callback).
+    pub(crate) fn from_callback(callback: Rc<Callback>) -> Handle {
+        Handle { callback }
     }
 
     /// Takes the callback out, together with the context to run it in.

@@ -123,14 +123,22 @@ impl<T> Timers<T> {
     }
 
     /// Takes out the first of the timers whose deadline is `now` or earlier.
+    ///
+    /// What stands on top is not asked whether its timer is still there before its time has come: a busy loop calls this again
+    /// and again, and taking a removed one out costs a way through the heap, where a sweep takes all out in one pass.
     pub(crate) fn pop_expired(&mut self, now: u64) -> Option<T> {
-        if self.next_deadline()? > now {
-            return None;
+        loop {
+            let deadline = self.heap.peek()?.deadline;
+            if deadline > now || deadline == NEVER {
+                return None;
+            }
+            let entry = self.heap.pop()?;
+            if is_live(&self.items, &entry) {
+                let item = self.items.remove(entry.slot as usize);
+                self.sweep_if_worthwhile();
+                return Some(item.value);
+            }
         }
-        let entry = self.heap.pop()?;
-        let item = self.items.remove(entry.slot as usize);
-        self.sweep_if_worthwhile();
-        Some(item.value)
     }
 
     /// Calls `f` with each deadline that has passed at `now`, in no particular order. Looks at no others but their neighbours

@@ -7,6 +7,8 @@
 
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(target_os = "linux")]
+mod slack;
 
 use std::fmt;
 use std::io;
@@ -36,6 +38,8 @@ use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
 use self::epoll::Epoll;
+#[cfg(target_os = "linux")]
+use self::slack::Punctual;
 
 use super::{Driver, Events, Notify, Wait};
 #[cfg(unix)]
@@ -134,6 +138,8 @@ impl PollingDriver {
             if left.is_zero() {
                 return;
             }
+            #[cfg(target_os = "linux")]
+            let _punctual = Punctual::begin();
             thread::park_timeout(left);
         }
     }

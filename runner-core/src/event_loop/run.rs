@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::{EnteredCompanions, EventLoop, LoopCore, current};
 use crate::error::{JoinError, JoinErrorKind, RunError};
 use crate::large::is_large;
-use crate::task::cell::{RunsIn, TaskOptions};
-use crate::task::{TaskRef, raw};
+use crate::task::cell::{RunsIn, TaskCell, TaskOptions};
+use crate::task::raw;
 
 /// Whoever runs a loop holds this; it is what "running" means.
 pub(crate) struct Running<'a> {
@@ -95,9 +95,9 @@ impl EventLoop {
         let options = TaskOptions::at(Location::caller());
         let future = future.into_future();
         if is_large::<F::IntoFuture>() {
-            self.run_main(options, Box::pin(future), |_main| Ok(()), |_main| false)
+            self.run_main(options, Box::pin(future), |_main| Ok(()), || false)
         } else {
-            self.run_main(options, future, |_main| Ok(()), |_main| false)
+            self.run_main(options, future, |_main| Ok(()), || false)
         }
     }
 
@@ -107,8 +107,8 @@ impl EventLoop {
         &self,
         options: TaskOptions,
         future: F,
-        prepare: impl FnOnce(&TaskRef) -> Result<(), RunError>,
-        give_up: impl Fn(&TaskRef) -> bool,
+        prepare: impl FnOnce(&TaskCell) -> Result<(), RunError>,
+        give_up: impl Fn() -> bool,
     ) -> Result<F::Output, RunError> {
         refuse_entered(&options.context)?;
         let running = Running::begin(self)?;
@@ -166,13 +166,13 @@ impl EventLoop {
 }
 
 impl LoopCore {
-    fn drive(&self, main: &TaskRef, give_up: impl Fn(&TaskRef) -> bool) -> Result<(), RunError> {
+    fn drive(&self, main: &TaskCell, give_up: impl Fn() -> bool) -> Result<(), RunError> {
         loop {
             self.turn(true, None).map_err(RunError::EventLoop)?;
-            if main.is_finished() {
+            if main.is_done() {
                 return self.finish_batch();
             }
-            if self.stopping.get() || give_up(main) {
+            if self.stopping.get() || give_up() {
                 return Ok(());
             }
         }

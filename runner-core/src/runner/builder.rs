@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -419,17 +420,36 @@ impl Default for Workers {
     }
 }
 
+/// Signals, without an allocation: every run asks for them.
+#[derive(Default)]
+pub(super) struct Wanted {
+    signals: [i32; 3],
+    count: usize,
+}
+
+impl Deref for Wanted {
+    type Target = [i32];
+
+    fn deref(&self) -> &[i32] {
+        &self.signals[..self.count]
+    }
+}
+
 impl Options {
     /// The signals that are presses of the ladder.
     #[inline]
-    pub(super) fn presses(&self) -> Vec<i32> {
+    pub(super) fn presses(&self) -> Wanted {
         let asked = [
             (self.interrupt, SIGINT),
             (self.terminate, SIGTERM),
             (self.hangup, SIGHUP),
         ];
-        let wanted = asked.into_iter().filter(|(is_wanted, _)| *is_wanted);
-        wanted.map(|(_, signal)| signal).collect()
+        let mut wanted = Wanted::default();
+        for (_, signal) in asked.into_iter().filter(|(is_wanted, _)| *is_wanted) {
+            wanted.signals[wanted.count] = signal;
+            wanted.count += 1;
+        }
+        wanted
     }
 
     /// How many loops there are beside the first.

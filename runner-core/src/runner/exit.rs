@@ -3,7 +3,7 @@
 //! A request is a number in a place that every thread can reach; the loop's thread then cancels the main task. What the run
 //! gives in the end is decided by the runner, which compares the request with the presses of Ctrl-C: the last one counts.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::interrupt::presses_now;
 use super::program::{Program, Underway};
@@ -66,7 +66,10 @@ pub fn exit(code: u8) {
 /// One runner's request to exit; of all threads.
 pub(super) struct ExitRequest {
     handle: LoopHandle,
-    requested: Mutex<Option<Exit>>,
+    /// An [`Exit`], packed; 0 if there is none. Every run asks for it, and hardly any has one: hence no lock.
+    requested: AtomicU64,
+    /// When the run or the close began that is under way, counted over all runners; 0 between two of them.
+    since: AtomicU64,
 }
 
 /// What was requested.
@@ -82,33 +85,44 @@ impl Exit {
     pub(super) fn join_codes(first: u8, second: u8) -> u8 {
         if first == 0 { second } else { first }
     }
+
+    /// One number, never 0.
+    fn pack(self) -> u64 {
+        1 << 40 | u64::from(self.code) << 32 | u64::from(self.presses)
+    }
+
+    fn unpack(packed: u64) -> Option<Exit> {
+        (packed != 0).then_some(Exit {
+            code: (packed >> 32) as u8,
+            presses: packed as u32,
+        })
+    }
 }
+
+/// How many runs and closes have begun in this process.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 impl ExitRequest {
     pub(super) fn new(handle: LoopHandle) -> ExitRequest {
         ExitRequest {
             handle,
-            requested: Mutex::new(None),
+            requested: AtomicU64::new(0),
+            since: AtomicU64::new(0),
         }
     }
 
-    /// No user code runs under the lock, so a poisoned one is still whole.
-    fn lock(&self) -> MutexGuard<'_, Option<Exit>> {
-        self.requested
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn note(&self, code: u8) {
-        let mut requested = self.lock();
-        let code = match *requested {
-            Some(first) => Exit::join_codes(first.code, code),
-            None => code,
+        let next = |requested| {
+            let code = match Exit::unpack(requested) {
+                Some(first) => Exit::join_codes(first.code, code),
+                None => code,
+            };
+            let presses = presses_now();
+            Some(Exit { code, presses }.pack())
         };
-        *requested = Some(Exit {
-            code,
-            presses: presses_now(),
-        });
+        let _ = self
+            .requested
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 
     /// Requests from another thread. If the loop is closed before it hears of it, the code still counts.
@@ -123,11 +137,34 @@ impl ExitRequest {
     }
 
     fn is_requested(&self) -> bool {
-        self.lock().is_some()
+        self.requested.load(Ordering::Acquire) != 0
     }
 
     /// Takes what was requested: it is carried out now.
     pub(super) fn take(&self) -> Option<Exit> {
-        self.lock().take()
+        if !self.is_requested() {
+            return None;
+        }
+        Exit::unpack(self.requested.swap(0, Ordering::AcqRel))
+    }
+
+    /// A run or a close begins; `false` if it is part of one that is under way. Called on the loop's thread only, as is `end`.
+    pub(super) fn begin(&self) -> bool {
+        if self.since.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        let number = BEGUN.fetch_add(1, Ordering::Relaxed) + 1;
+        self.since.store(number, Ordering::Release);
+        true
+    }
+
+    pub(super) fn end(&self) {
+        self.since.store(0, Ordering::Release);
+    }
+
+    /// When what is under way has begun.
+    pub(super) fn since(&self) -> Option<u64> {
+        let since = self.since.load(Ordering::Acquire);
+        (since != 0).then_some(since)
     }
 }

@@ -22,13 +22,17 @@ use crate::event_loop::EventLoop;
 use crate::exception::{ExceptionContext, log_failure};
 use crate::inbox::Inbox;
 use crate::signals::{SIGHUP, SIGTERM};
+use crate::task::cell::TaskCell;
 use crate::task::scheduler::Mail;
 use crate::task::{TaskRef, is_request_passing};
 
 /// One run's dealings with signals. Disarmed when dropped.
-pub(super) struct Ladder {
-    event_loop: EventLoop,
-    run: Rc<Run>,
+pub(super) struct Ladder<'a> {
+    event_loop: &'a EventLoop,
+    /// The signals that are presses.
+    wanted: &'a [i32],
+    /// None if no signal is wanted.
+    run: Option<Rc<Run>>,
 }
 
 /// Shared with the callback that the loop calls.
@@ -75,37 +79,43 @@ pub(super) fn interruption(signal: Option<i32>) -> RunError {
     }
 }
 
-impl Ladder {
+impl<'a> Ladder<'a> {
     /// The presses of this run are written to `presses`.
-    pub(super) fn new(event_loop: &EventLoop, presses: &Rc<Cell<Presses>>) -> Ladder {
+    pub(super) fn new(
+        event_loop: &'a EventLoop,
+        presses: &Rc<Cell<Presses>>,
+        wanted: &'a [i32],
+    ) -> Ladder<'a> {
         presses.set(Presses::default());
-        Ladder {
-            event_loop: event_loop.clone(),
-            run: Rc::new(Run {
+        let run = || {
+            Rc::new(Run {
                 armed: RefCell::default(),
                 presses: presses.clone(),
                 cancelled: Cell::new(false),
                 abandoned: Cell::new(false),
-            }),
+            })
+        };
+        Ladder {
+            event_loop,
+            wanted,
+            run: (!wanted.is_empty()).then(run),
         }
     }
 
-    /// From now on a press by one of the `wanted` signals cancels `main`, if they are this runner's to handle.
-    pub(super) fn arm(&self, main: &TaskRef, wanted: &[i32]) {
-        if wanted.is_empty() {
-            return;
-        }
-        let Some(attention) = attention(&self.event_loop) else {
+    /// From now on a press by one of the wanted signals cancels `main`, if they are this runner's to handle.
+    pub(super) fn arm(&self, main: &TaskCell) {
+        let Some(run) = &self.run else { return };
+        let Some(attention) = attention(self.event_loop) else {
             return;
         };
         // The loop must listen before the first signal can come.
-        let run = self.run.clone();
-        let react = move || run.react();
+        let reacting = run.clone();
+        let react = move || reacting.react();
         self.event_loop
             .core()
             .set_on_interrupt(Some(Rc::new(react)));
-        match interrupt::try_arm(attention, wanted) {
-            Ok(armed) => *self.run.armed.borrow_mut() = Some((armed, main.clone())),
+        match interrupt::try_arm(attention, self.wanted) {
+            Ok(armed) => *run.armed.borrow_mut() = Some((armed, main.to_ref())),
             Err(NotArmed::NoThread(error)) => report_deafness(error),
             // Not ours to handle: another thread, another runner, or the program itself does.
             Err(NotArmed::OtherThread | NotArmed::Taken | NotArmed::NotFree) => {}
@@ -116,12 +126,12 @@ impl Ladder {
     pub(super) fn guard<F: Future>(&self, future: F) -> Guarded<F> {
         Guarded {
             future,
-            run: Some(self.run.clone()),
+            run: self.run.clone(),
         }
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
-        self.run.abandoned.get()
+        self.run.as_ref().is_some_and(|run| run.abandoned.get())
     }
 
     /// Gives the signals back, or leaves them to an `heir`, the close that follows at once. Tells whether it was a press
@@ -134,8 +144,9 @@ impl Ladder {
         asked: bool,
         heir: Option<&Cell<Option<Armed>>>,
     ) -> Option<RunError> {
-        let (armed, main) = self.run.armed.take()?;
-        let looked_at = self.run.presses.get().count;
+        let run = self.run.as_ref()?;
+        let (armed, main) = run.armed.take()?;
+        let looked_at = run.presses.get().count;
         let presses = match heir {
             None => armed.disarm(),
             Some(heir) => {
@@ -144,7 +155,7 @@ impl Ladder {
                 presses
             }
         };
-        self.run.presses.set(presses);
+        run.presses.set(presses);
         if asked {
             // Our own request is no one else's.
             main.uncancel();
@@ -155,16 +166,18 @@ impl Ladder {
             // After the loop's last look: it came too late to cancel anything, but it must not be lost either.
             _ if presses.count > looked_at => true,
             Err(RunError::Stopped) => self.is_abandoned(),
-            Err(RunError::Cancelled(_)) => self.run.cancelled.get() && main.uncancel() == 0,
+            Err(RunError::Cancelled(_)) => run.cancelled.get() && main.uncancel() == 0,
             _ => false,
         };
         interrupted.then(|| interruption(presses.signal))
     }
 }
 
-impl Drop for Ladder {
+impl Drop for Ladder<'_> {
     fn drop(&mut self) {
-        self.event_loop.core().set_on_interrupt(None);
+        if self.run.is_some() {
+            self.event_loop.core().set_on_interrupt(None);
+        }
     }
 }
 

@@ -264,7 +264,8 @@ impl Runner {
             Some(context) => RunsIn::Shared(context),
         };
         let _underway = program.begin();
-        let ladder = Ladder::new(&live.event_loop, &self.presses);
+        let wanted = self.options.presses();
+        let ladder = Ladder::new(&live.event_loop, &self.presses, &wanted);
         let running = RunningMain::begin(&live.event_loop, &live.program, &self.options);
         let output = live.event_loop.run_main(
             TaskOptions {
@@ -274,10 +275,10 @@ impl Runner {
             ladder.guard(future),
             |main| {
                 program.begin_run(main);
-                ladder.arm(main, &self.options.presses());
+                ladder.arm(main);
                 Ok(())
             },
-            |_main| ladder.is_abandoned(),
+            || ladder.is_abandoned(),
         );
         drop(running);
         let exit = program.exit.take();

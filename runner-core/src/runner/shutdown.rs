@@ -14,7 +14,6 @@ mod leading;
 mod notice;
 mod obeying;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
@@ -160,12 +159,19 @@ struct Shutdown<'a> {
     deadline: Option<Instant>,
     /// The deadline is that of a hurried close.
     hurried: bool,
-    /// When each task was asked to stop.
-    asked: HashMap<u64, Instant>,
+    /// When tasks were asked to stop.
+    asked: Vec<Round>,
     notice: Notice,
     report: ShutdownReport,
     /// The first one.
     failure: Option<RunError>,
+}
+
+/// All tasks that there were at one time were asked to stop, if they had not been before. Tasks are numbered as they come, so
+/// one number tells who that was; a list of them would be as long as that of the tasks.
+struct Round {
+    last: u64,
+    time: Instant,
 }
 
 /// Who says that no more than a second is left.
@@ -203,7 +209,7 @@ impl<'a> Shutdown<'a> {
             hurry,
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             hurried: false,
-            asked: HashMap::new(),
+            asked: Vec::new(),
             notice: Notice::new(now),
             report: ShutdownReport::default(),
             failure: None,
@@ -336,21 +342,34 @@ impl Shutdown<'_> {
     /// Returns whether there was anybody to ask. Latest first: a task is spawned by its parent, which is there already, so
     /// children are asked before parents.
     fn ask_tasks_to_stop(&mut self) -> bool {
-        let now = self.event_loop.time();
-        let known = self.asked.len();
+        let time = self.event_loop.time();
         let scheduler = self.event_loop.core().scheduler.clone();
         // What is woken while the scheduler is the thread's own goes straight into the queue. What came from other threads
         // before that was there first.
         scheduler.collect_all_mail();
         let _entered = scheduler.enter();
-        for task in self.event_loop.all_tasks().into_iter().rev() {
-            if !task.cell().is_background() && !self.asked.contains_key(&task.id()) {
-                self.asked.insert(task.id(), now);
+        let tasks = self.event_loop.all_tasks();
+        let asked = self.asked.last().map_or(0, |round| round.last);
+        let new = tasks.len() - tasks.partition_point(|task| task.id() <= asked);
+        let known = self.report.cancelled.len();
+        self.report.cancelled.reserve(new);
+        let last = tasks.last().map_or(0, TaskRef::id);
+        for task in tasks.into_iter().rev().take(new) {
+            if !task.cell().is_background() {
                 self.report.cancelled.push(task.info());
                 task.cancel_for(CancelReason::Shutdown, None);
             }
         }
-        self.asked.len() > known
+        if new > 0 {
+            self.asked.push(Round { last, time });
+        }
+        self.report.cancelled.len() > known
+    }
+
+    /// When that task was asked to stop.
+    fn time_of_asking(&self, task: &TaskRef) -> Option<Instant> {
+        let round = self.asked.iter().find(|round| task.id() <= round.last)?;
+        Some(round.time)
     }
 
     /// Names the tasks that are left after their time; each once. Where the loop broke, its error says that.
@@ -370,7 +389,7 @@ impl Shutdown<'_> {
             if task.cell().is_background() || self.report.survivors.iter().any(is_known) {
                 continue;
             }
-            let asked = self.asked.get(&task.id()).copied().unwrap_or(now);
+            let asked = self.time_of_asking(&task).unwrap_or(now);
             self.report.survivors.push(Survivor {
                 task: task.info(),
                 worker: self.worker,

@@ -40,8 +40,8 @@ pub(crate) struct TaskCell {
     flags: Cell<u16>,
     /// Who asked for the latest cancellation.
     reason: Cell<CancelReason>,
-    /// asyncio's `cancelling()`: requests made less requests withdrawn.
-    requests: Cell<u32>,
+    /// asyncio's `cancelling()`: requests made less requests withdrawn. [`MANY`] of them are counted elsewhere.
+    requests: Cell<u8>,
     /// The task's key in the registry.
     pub(super) slot: Cell<u32>,
     /// The context between two polls; while the task is polled it is the thread's.
@@ -50,9 +50,10 @@ pub(crate) struct TaskCell {
     extra: Cell<Option<Box<Extra>>>,
     /// What the task's own waker is made of, beside the address: see `raw.rs`.
     pub(super) waker_vtable: Cell<&'static RawWakerVTable>,
-    /// The cell's place in the task's allocation, in bytes.
-    pub(super) waker_offset: Cell<u8>,
 }
+
+/// So many requests, or more, are counted among what few tasks have.
+const MANY: u8 = u8::MAX;
 
 /// Polled at least once.
 const STARTED: u16 = 1;
@@ -83,6 +84,8 @@ const LENT_CONTEXT: u16 = 1 << 10;
 struct Extra {
     /// Set by `set_name` or the builder.
     name: Option<String>,
+    /// How many requests there are, if there are [`MANY`].
+    requests: u32,
     /// The text of the latest request.
     message: Option<Arc<str>>,
     /// The scope that made it; 0 for a request from outside.
@@ -160,7 +163,6 @@ impl TaskCell {
             context: Cell::new(context),
             extra: Cell::new(extra),
             waker_vtable: Cell::new(Waker::noop().vtable()),
-            waker_offset: Cell::new(0),
         }
     }
 
@@ -182,6 +184,15 @@ impl TaskCell {
         let result = f(&mut extra);
         self.extra.set(Some(extra));
         result
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(super) fn has_extra(&self) -> bool {
+        let extra = self.extra.take();
+        let has_extra = extra.is_some();
+        self.extra.set(extra);
+        has_extra
     }
 
     /// The same, without making one.
@@ -333,7 +344,7 @@ impl TaskCell {
 
     /// From now on the next poll drops the future; what it has to say is not asked for.
     pub(super) fn kill(&self) {
-        if !self.has(PENDING) && self.requests.get() == 0 {
+        if !self.has(PENDING) && self.cancelling() == 0 {
             self.reason.set(CancelReason::Shutdown);
         }
         self.set(KILLED);
@@ -398,7 +409,7 @@ impl TaskCell {
     }
 
     fn count_request(&self) {
-        self.requests.set(self.requests.get().saturating_add(1));
+        self.set_requests(self.cancelling().saturating_add(1));
     }
 
     fn make_pending(&self, reason: CancelReason, message: Option<Arc<str>>, origin: u64) {
@@ -446,8 +457,8 @@ impl TaskCell {
 
     /// asyncio's `uncancel`: withdraws one request. The last one withdrawn is also not delivered any more (3.13).
     pub(crate) fn uncancel(&self) -> u32 {
-        let requests = self.requests.get().saturating_sub(1);
-        self.requests.set(requests);
+        let requests = self.cancelling().saturating_sub(1);
+        self.set_requests(requests);
         if requests == 0 {
             drop(self.take_cancel());
             drop(self.forget_all_suspended());
@@ -457,7 +468,20 @@ impl TaskCell {
 
     /// asyncio's `cancelling`.
     pub(crate) fn cancelling(&self) -> u32 {
-        self.requests.get()
+        match self.requests.get() {
+            MANY => self.peek_extra(|extra| extra.requests).unwrap_or(0),
+            few => u32::from(few),
+        }
+    }
+
+    fn set_requests(&self, requests: u32) {
+        match u8::try_from(requests) {
+            Ok(few) if few != MANY => self.requests.set(few),
+            _ => {
+                self.requests.set(MANY);
+                self.with_extra(|extra| extra.requests = requests);
+            }
+        }
     }
 
     /// A request waits for the innermost scope, or the task, to take it.
@@ -574,13 +598,28 @@ impl TaskOptions {
 mod tests {
     use super::*;
 
-    /// `async-task`'s header is four words, the future's wrapper one, the registry has two per task, and the allocator one.
+    /// `async-task`'s header is four words, the future's wrapper one, the registry has one per task, and the allocator one.
     #[test]
-    fn a_task_costs_at_most_128_bytes_beside_its_future() {
+    fn a_task_costs_at_most_112_bytes_beside_its_future() {
         assert!(
-            size_of::<TaskCell>() + (4 + 1 + 2 + 1) * 8 <= 128,
+            size_of::<TaskCell>() + (4 + 1 + 1 + 1) * 8 <= 112,
             "{}",
             size_of::<TaskCell>()
         );
+    }
+
+    #[test]
+    fn however_many_requests_there_are_all_are_counted() {
+        let inbox = Box::leak(Box::new(Inbox::new()));
+        let cell = TaskCell::new(inbox, TaskOptions::at(Location::caller()));
+        for count in 1..=600 {
+            cell.count_request();
+            assert_eq!(cell.cancelling(), count);
+        }
+        for left in (0..600).rev() {
+            assert_eq!(cell.uncancel(), left);
+            assert_eq!(cell.cancelling(), left);
+        }
+        assert_eq!(cell.uncancel(), 0);
     }
 }

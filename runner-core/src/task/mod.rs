@@ -8,6 +8,7 @@ pub(crate) mod inquiry;
 pub(crate) mod observed;
 pub(crate) mod raise;
 pub(crate) mod raw;
+mod ready;
 mod reports;
 pub(crate) mod scheduler;
 pub(crate) mod stand;

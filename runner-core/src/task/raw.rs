@@ -18,9 +18,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Cx, Poll, Waker};
-
-use slab::Slab;
 
 use super::TaskRef;
 use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
@@ -143,14 +142,18 @@ fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Run
 
 // ----- the cell's own waker, and references to tasks -----
 
+/// The cell's place in a task's allocation, in bytes; 0 before the first task. It lies in `async-task`'s header, whose layout
+/// depends on nothing but the cell's type.
+static CELL_OFFSET: AtomicUsize = AtomicUsize::new(0);
+
 impl TaskCell {
     /// The task's waker, borrowed.
     fn own_waker(&self) -> ManuallyDrop<Waker> {
-        let offset = usize::from(self.waker_offset.get());
+        let offset = CELL_OFFSET.load(Ordering::Relaxed);
         let data = ptr::with_exposed_provenance(ptr::from_ref(self).addr() - offset);
-        // SAFETY: `keep_alive`, which is called before anybody sees the task, has taken these parts from a waker of this
-        // very task, and exposed its data pointer: the allocation that `self` lies in, which is therefore alive.
-        // `ManuallyDrop` keeps the count as it was.
+        // SAFETY: `keep_alive`, which is called before anybody sees the task, has taken the table from a waker of this very
+        // task, has made sure that its data pointer lies so far before the cell, and exposed it: the allocation that `self`
+        // lies in, which is therefore alive. `ManuallyDrop` keeps the count as it was.
         ManuallyDrop::new(unsafe { Waker::new(data, self.waker_vtable.get()) })
     }
 
@@ -159,8 +162,13 @@ impl TaskCell {
     fn keep_alive(&self, waker: Waker) {
         let waker = ManuallyDrop::new(waker);
         let offset = ptr::from_ref(self).addr() - waker.data().expose_provenance();
-        let offset = u8::try_from(offset).expect("async-task's header has five words at most");
-        self.waker_offset.set(offset);
+        if CELL_OFFSET.load(Ordering::Relaxed) != offset {
+            let first = CELL_OFFSET.swap(offset, Ordering::Relaxed);
+            assert!(
+                first == 0 || first == offset,
+                "the cell has its place in a header that is the same for all tasks (a bug of this crate)"
+            );
+        }
         self.waker_vtable.set(waker.vtable());
     }
 
@@ -212,29 +220,67 @@ impl TaskRef {
 /// The tasks of one loop that are not done.
 #[derive(Default)]
 pub(crate) struct Registry {
-    tasks: RefCell<Slab<NonNull<TaskCell>>>,
+    slots: RefCell<Vec<Slot>>,
+    /// The place that was left last; the length if none is free.
+    free: Cell<usize>,
+    /// How many tasks there are.
+    len: Cell<usize>,
+}
+
+/// One place in the registry, in one word: a task's cell, or the number of the place that was left before this one, doubled
+/// and with the lowest bit set, which no cell's address has. In a `Slab` it would be two words, of fresh memory for each task.
+#[derive(Clone, Copy)]
+struct Slot(*const TaskCell);
+
+impl Slot {
+    fn vacant(next: usize) -> Slot {
+        Slot(ptr::without_provenance(next << 1 | 1))
+    }
+
+    fn next(self) -> Option<usize> {
+        (self.0.addr() & 1 == 1).then_some(self.0.addr() >> 1)
+    }
 }
 
 impl Registry {
     fn insert(&self, cell: &TaskCell) {
-        let slot = self.tasks.borrow_mut().insert(NonNull::from(cell));
-        cell.slot
-            .set(u32::try_from(slot).expect("more than four billion tasks in one loop"));
+        let mut slots = self.slots.borrow_mut();
+        let place = self.free.get();
+        let slot = u32::try_from(place).expect("more than four billion tasks in one loop");
+        let next = match slots.get_mut(place) {
+            Some(slot) => {
+                let next = slot.next();
+                *slot = Slot(cell);
+                next.expect("a task is in a free place (a bug of this crate)")
+            }
+            None => {
+                slots.push(Slot(cell));
+                place + 1
+            }
+        };
+        self.free.set(next);
+        self.len.set(self.len.get() + 1);
+        cell.slot.set(slot);
     }
 
     fn remove(&self, cell: &TaskCell) {
-        self.tasks.borrow_mut().remove(cell.slot.get() as usize);
+        let place = cell.slot.get() as usize;
+        self.slots.borrow_mut()[place] = Slot::vacant(self.free.replace(place));
+        self.len.set(self.len.get() - 1);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.tasks.borrow().len()
+        self.len.get()
     }
 
     /// Calls `f` with each of them. `f` must not finish a task.
     fn for_each(&self, mut f: impl FnMut(&TaskCell)) {
-        for (_, cell) in self.tasks.borrow().iter() {
-            // SAFETY: the scheduler holds a reference of every task in here (`keep_alive`, `let_go`).
-            f(unsafe { cell.as_ref() });
+        for slot in &*self.slots.borrow() {
+            if slot.next().is_none() {
+                // SAFETY: not a free place, so it is a cell; the scheduler holds a reference of every task in here
+                // (`keep_alive`, `let_go`).
+                f(unsafe { &*slot.0 });
+            }
         }
     }
 
@@ -701,7 +747,7 @@ pub(crate) fn scoped<F: Future, E>(
     scheduler: &Rc<Scheduler>,
     options: TaskOptions,
     future: F,
-    drive: impl FnOnce(&TaskRef) -> Result<(), E>,
+    drive: impl FnOnce(&TaskCell) -> Result<(), E>,
 ) -> Result<Option<Result<F::Output, JoinError>>, E> {
     let lent = match &options.context {
         RunsIn::Lent(lent) => Some(lent.clone()),
@@ -713,46 +759,49 @@ pub(crate) fn scoped<F: Future, E>(
     let join = unsafe { spawn_unchecked(scheduler, options, future) };
     let mut scope = Scope {
         scheduler,
-        task: join.metadata().to_ref(),
-        join: Some(join),
+        join: ManuallyDrop::new(join),
         lent,
     };
-    drive(&scope.task)?;
+    drive(scope.join.metadata())?;
     Ok(scope.take_output())
 }
 
 /// The task of one call of [`scoped`].
 struct Scope<'a, T> {
     scheduler: &'a Rc<Scheduler>,
-    task: TaskRef,
-    join: Option<Joinable<T>>,
+    /// Keeps the task's cell. Let go of by `drop`, once, and last.
+    join: ManuallyDrop<Joinable<T>>,
     /// Given back when the task is over.
     lent: Option<Rc<Lent>>,
 }
 
 impl<T> Scope<'_, T> {
     fn take_output(&mut self) -> Option<Result<T, JoinError>> {
-        let join = self.join.as_mut().filter(|_| self.task.is_finished())?;
-        let Poll::Ready(output) = Pin::new(join).poll(&mut Cx::from_waker(Waker::noop())) else {
+        if !self.join.metadata().is_done() {
+            return None;
+        }
+        let Poll::Ready(output) =
+            Pin::new(&mut *self.join).poll(&mut Cx::from_waker(Waker::noop()))
+        else {
             return None;
         };
-        self.join = None;
-        Some(received(output, self.task.cell()))
+        Some(received(output, self.join.metadata()))
     }
 }
 
 impl<T> Drop for Scope<'_, T> {
     fn drop(&mut self) {
-        if !self.task.is_finished() {
-            self.scheduler.finish_now(&self.task);
-        }
-        if let Some(join) = self.join.take() {
-            // Drops an output that nobody received.
-            join.detach();
+        if !self.join.metadata().is_done() {
+            let task = self.join.metadata().to_ref();
+            self.scheduler.finish_now(&task);
         }
         if let Some(lent) = self.lent.take() {
-            lent.snapshot.set(self.task.cell().context.take());
+            lent.snapshot.set(self.join.metadata().context.take());
             self.scheduler.set_lent_context(None);
         }
+        // SAFETY: taken here only, and not used afterwards.
+        let join = unsafe { ManuallyDrop::take(&mut self.join) };
+        // Drops an output that nobody received.
+        join.detach();
     }
 }

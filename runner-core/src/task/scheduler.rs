@@ -15,18 +15,14 @@ use super::cell::TaskCell;
 use super::observed::{Interest, Observed};
 
 use super::raw::{Parcel, Registry, Runnable};
+use super::ready::Packed;
+pub(crate) use super::ready::Ready;
 use super::reports::UnseenResults;
 use crate::context::{Lent, Snapshot};
 use crate::driver::Notify;
 use crate::exception::{ExceptionContext, ExceptionSink};
 use crate::handle::Handle;
 use crate::inbox::Inbox;
-
-/// What waits for its turn.
-pub(crate) enum Ready {
-    Task(Runnable),
-    Callback(Handle),
-}
 
 /// What arrives from other threads.
 pub(crate) enum Mail {
@@ -48,7 +44,7 @@ pub(crate) struct Scheduler {
     /// The inbox's generation that is ours.
     pub(crate) generation: u64,
     /// In the order in which they became ready.
-    ready: RefCell<VecDeque<Ready>>,
+    ready: RefCell<VecDeque<Packed>>,
     /// Taken out of the inbox, and not in the queue yet.
     mail: RefCell<VecDeque<Mail>>,
     /// All tasks that are not done.
@@ -105,11 +101,11 @@ impl Scheduler {
     /// Appends to the queue.
     #[inline]
     pub(crate) fn push(&self, entry: Ready) {
-        self.ready.borrow_mut().push_back(entry);
+        self.ready.borrow_mut().push_back(Packed::new(entry));
     }
 
     pub(crate) fn pop(&self) -> Option<Ready> {
-        self.ready.borrow_mut().pop_front()
+        self.ready.borrow_mut().pop_front().map(Packed::open)
     }
 
     /// The number of entries that are ready now.
@@ -118,9 +114,10 @@ impl Scheduler {
     }
 
     /// Calls `look` with what stands in the queue from `place` on.
-    pub(crate) fn for_each_ready_from(&self, place: usize, look: impl FnMut(&Ready)) {
+    pub(crate) fn for_each_ready_from(&self, place: usize, mut look: impl FnMut(&Ready)) {
         let ready = self.ready.borrow();
-        ready.range(place.min(ready.len())..).for_each(look);
+        let entries = ready.range(place.min(ready.len())..);
+        entries.for_each(|entry| entry.with(&mut look));
     }
 
     /// Wakes somebody who may be anybody: a waker that panics is reported, and the others are woken as well.
@@ -156,13 +153,15 @@ impl Scheduler {
         self.received.set(self.received.get() + count as u64);
         self.ready
             .borrow_mut()
-            .extend(mail.drain(..count).map(|item| match item {
-                Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
-                Mail::Callback(Posted {
-                    run,
-                    context,
-                    location,
-                }) => Ready::Callback(Handle::in_context(context, run, location)),
+            .extend(mail.drain(..count).map(|item| {
+                Packed::new(match item {
+                    Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
+                    Mail::Callback(Posted {
+                        run,
+                        context,
+                        location,
+                    }) => Ready::Callback(Handle::in_context(context, run, location)),
+                })
             }));
     }
 
@@ -333,7 +332,8 @@ impl Scheduler {
             Ready::Task(runnable) => runnable.metadata().id() == task.id(),
             Ready::Callback(_) => false,
         };
-        self.ready.borrow().iter().position(is_it)
+        let ready = self.ready.borrow();
+        ready.iter().position(|entry| entry.with(is_it))
     }
 
     /// Returns `true` if the task waits for its turn.
@@ -344,7 +344,7 @@ impl Scheduler {
     pub(super) fn take_runnable_of(&self, task: &TaskRef) -> Option<(usize, Runnable)> {
         let position = self.place_of(task)?;
         let mut ready = self.ready.borrow_mut();
-        match ready.remove(position) {
+        match ready.remove(position).map(Packed::open) {
             Some(Ready::Task(runnable)) => Some((position, runnable)),
             _ => unreachable!("the entry was a task a moment ago"),
         }

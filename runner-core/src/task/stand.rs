@@ -372,8 +372,11 @@ impl TaskCell {
     }
 
     /// Asks all that wait behind a sub-executor to deal with the pending request.
+    #[inline]
     pub(super) fn ask_stands(&self) {
-        self.ask(None);
+        if self.has_extra() {
+            self.ask(None);
+        }
     }
 
     fn ask(&self, inside_of: Option<u64>) {

@@ -1,0 +1,110 @@
+//! What waits for its turn, and how the ready queue keeps it: in one word.
+//!
+//! A queue of many thousand entries is memory that is touched for the first time, and each page of it costs more than running
+//! a task does. Hence a pointer with a mark in its lowest bit, and not an enum, which would be two words.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use super::cell::TaskCell;
+use super::raw::Runnable;
+use crate::handle::{Callback, Handle};
+
+/// What waits for its turn.
+pub(crate) enum Ready {
+    Task(Runnable),
+    Callback(Handle),
+}
+
+/// The same in one word.
+pub(super) struct Packed {
+    /// Of [`Runnable::into_raw`], or, with the mark, of [`Rc::into_raw`].
+    pointer: NonNull<()>,
+}
+
+/// In the pointer of a callback. Both kinds point to something that is aligned to words.
+const CALLBACK: usize = 1;
+const _: () = assert!(align_of::<TaskCell>() > CALLBACK && align_of::<Callback>() > CALLBACK);
+
+impl Packed {
+    #[inline(always)]
+    pub(super) fn new(entry: Ready) -> Packed {
+        let pointer = match entry {
+            Ready::Task(runnable) => runnable.into_raw(),
+            Ready::Callback(handle) => {
+                let callback = Rc::into_raw(handle.into_callback()).cast_mut();
+                match NonNull::new(callback.map_addr(|address| address | CALLBACK)) {
+                    Some(marked) => marked.cast(),
+                    None => unreachable!("a counted reference is not null"),
+                }
+            }
+        };
+        Packed { pointer }
+    }
+
+    #[inline(always)]
+    pub(super) fn open(self) -> Ready {
+        ManuallyDrop::into_inner(ManuallyDrop::new(self).unpacked())
+    }
+
+    /// Shows the entry without taking it out.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&Ready) -> R) -> R {
+        look(&self.unpacked())
+    }
+
+    /// The entry. Either this or `self` may be dropped, not both.
+    #[inline(always)]
+    fn unpacked(&self) -> ManuallyDrop<Ready> {
+        let pointer = self.pointer.as_ptr();
+        ManuallyDrop::new(if pointer.addr() & CALLBACK == 0 {
+            // SAFETY: a pointer without the mark comes from `into_raw` of a task's runnable, and its counted reference is this
+            // word's, given away at most once (see above).
+            Ready::Task(unsafe { Runnable::from_raw(self.pointer) })
+        } else {
+            let callback = pointer
+                .map_addr(|address| address & !CALLBACK)
+                .cast::<Callback>();
+            // SAFETY: a pointer with the mark comes, without it, from `Rc::into_raw`; for the reference, see above.
+            Ready::Callback(Handle::from_callback(unsafe { Rc::from_raw(callback) }))
+        })
+    }
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        drop(ManuallyDrop::into_inner(self.unpacked()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::panic::Location;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_word() {
+        assert_eq!(size_of::<Option<Packed>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_callback_comes_out_as_it_went_in_and_is_dropped_once() {
+        let kept = Rc::new(Cell::new(0));
+        let count = kept.clone();
+        let callback = move || count.set(count.get() + 1);
+        let handle = Handle::new(Box::new(callback), Location::caller());
+        let packed = Packed::new(Ready::Callback(handle.clone()));
+        packed.with(|entry| assert!(matches!(entry, Ready::Callback(_))));
+        let Ready::Callback(opened) = packed.open() else {
+            panic!("it was a callback");
+        };
+        assert_eq!(opened.location(), handle.location());
+        opened.take().unwrap().0();
+        assert_eq!(kept.get(), 1);
+        drop(Packed::new(Ready::Callback(opened)));
+        assert_eq!(Rc::strong_count(&handle.into_callback()), 1);
+        assert_eq!(Rc::strong_count(&kept), 1);
+    }
+}
