@@ -256,10 +256,9 @@ async fn share_sessions(options: PgConnectOptions) {
     })
     .await
     .unwrap();
-    assert!(
-        (2..=MOST as usize).contains(&sessions.len()),
-        "{sessions:?}"
-    );
+    assert!(sessions.len() > 1, "{sessions:?}");
+    // More may have been seen: one that is cancelled in the middle of an answer may be ended, and replaced.
+    assert!(pool.size() <= MOST);
     let mut all = Vec::new();
     for _ in 0..MOST {
         all.push(pool.acquire().await.unwrap());
