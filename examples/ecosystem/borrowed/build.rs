@@ -1,25 +1,90 @@
-//! Asks cargo where the sources of the libraries are whose own tests are run here.
+//! Asks cargo where the sources of the libraries are whose own tests are run here, and makes those tests ready to be included:
+//! what names another runtime names this one instead.
 
 #![forbid(unsafe_code)]
 
 use std::env;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The variable that tells a test file where the library's own one is; the library; that file in its sources.
-const BORROWED: [(&str, &str, &str); 1] =
-    [("FUTURES_RUSTLS_TESTS", "futures-rustls", "tests/test.rs")];
+/// A file with tests, in the sources of a library.
+struct Borrowed {
+    library: &'static str,
+    file: &'static str,
+    /// What it is called here.
+    name: &'static str,
+    /// What is replaced by what; `FOLDER` stands for that of the file.
+    replaced: &'static [(&'static str, &'static str)],
+}
+
+const BORROWED: [Borrowed; 3] = [
+    Borrowed {
+        library: "futures-rustls",
+        file: "tests/test.rs",
+        name: "futures_rustls.rs",
+        replaced: &[
+            ("include_str!(\"", "include_str!(\"FOLDER/"),
+            ("include_bytes!(\"", "include_bytes!(\"FOLDER/"),
+        ],
+    },
+    Borrowed {
+        library: "hyper-util",
+        file: "tests/legacy_client.rs",
+        name: "legacy_client.rs",
+        replaced: &[
+            // Only at the beginning of a file, which it no longer is.
+            ("#![cfg(", "#[cfg("),
+            ("#[tokio::test]", TEST),
+            // What these two count is right only if no task runs on another thread: they can fail with tokio's own runtime of
+            // several threads, too.
+            ("#[test]\nfn alpn_h2", "fn alpn_h2"),
+            (
+                "#[test]\nfn connection_poisoning",
+                "fn connection_poisoning",
+            ),
+            // Ours, and a module of its own in ours.
+            ("crate::", "crate::legacy_client::"),
+            ("tokio::runtime::", "crate::runtime::"),
+            (
+                "mod test_utils;",
+                "#[path = \"FOLDER/test_utils/mod.rs\"] mod test_utils;",
+            ),
+        ],
+    },
+    Borrowed {
+        library: "hyper-util",
+        file: "tests/proxy.rs",
+        name: "proxy.rs",
+        replaced: &[
+            ("#![cfg(", "#[cfg("),
+            ("#[tokio::test]", TEST),
+            // One of them looks it up, for which there need be no network.
+            ("hyper.rs", "localhost"),
+        ],
+    },
+];
+const TEST: &str = "#[asyncio::test(tokio, timeout = \"60s\")]";
 
 fn main() {
-    // Another version comes with another manifest or lock file, for which cargo builds anew.
     println!("cargo::rerun-if-changed=build.rs");
+    // Other versions have other sources.
+    println!("cargo::rerun-if-changed=../Cargo.lock");
     let packages = packages();
-    for (variable, library, file) in BORROWED {
-        let path = Path::new(manifest_of(&packages, library)).with_file_name(file);
-        assert!(path.exists(), "{library} comes without {file}");
-        println!("cargo::rustc-env={variable}={}", path.display());
+    let folder = env::var("OUT_DIR").expect("cargo names a folder");
+    for borrowed in BORROWED {
+        let path =
+            Path::new(manifest_of(&packages, borrowed.library)).with_file_name(borrowed.file);
+        let text = fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{} of {}: {error}", borrowed.file, borrowed.library));
+        let text = borrowed.replaced.iter().fold(text, |text, (from, to)| {
+            assert!(text.contains(from), "{} has no {from}", borrowed.file);
+            let folder = path.parent().expect("a folder").display().to_string();
+            text.replace(from, &to.replace("FOLDER", &folder))
+        });
+        fs::write(Path::new(&folder).join(borrowed.name), text).expect("the folder is cargo's");
     }
 }
 

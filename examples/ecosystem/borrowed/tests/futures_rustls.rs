@@ -42,4 +42,4 @@ mod smol {
     }
 }
 
-include!(env!("FUTURES_RUSTLS_TESTS"));
+include!(concat!(env!("OUT_DIR"), "/futures_rustls.rs"));
