@@ -1,10 +1,11 @@
 //! A reverse proxy: it hands requests on to one of several servers, and streams bodies both ways.
 //!
-//! Servers take turns; one that cannot be connected is passed over. Each request has a connection of its own to its server, which
-//! ends with it, whoever is to blame.
+//! Servers take turns; one that cannot be connected is passed over. A connection to a server is kept for a while after its answer.
+//! It may have ended without our knowing, so only what can be asked twice goes over a kept one: requests without a body whose
+//! method promises that asking again does no harm. Such a request is sent again, over a new connection, if no byte came back.
 //!
-//! What you learn here: hyper as server and client at once; tasks that live in the group of the one they work for; time limits
-//! that become answers; connections that are asked to stop by an event, and cut if they do not.
+//! What you learn here: hyper as server and client at once; groups within groups, and tasks that are handed to the group that
+//! outlives them; time limits that become answers; connections that are asked to stop by an event, and cut if they do not.
 //!
 //! ```text
 //! cargo run --manifest-path examples/ecosystem/Cargo.toml --bin reverse_proxy -- 127.0.0.1:8082 127.0.0.1:8080 127.0.0.1:8083
@@ -12,6 +13,8 @@
 //! ```
 
 #![forbid(unsafe_code)]
+
+mod pool;
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -27,13 +30,14 @@ use std::time::Duration;
 use asyncio::hyper::{Io, Timer};
 use asyncio::net::{TcpListener, TcpStream};
 use asyncio::sync::{Event, Semaphore};
-use asyncio::{Sleep, TaskGroup, TaskGroupError, catch_cancelled, timeout};
+use asyncio::{CancelledError, Sleep, TaskGroup, TaskGroupError, catch_cancelled, timeout};
 use futures_lite::future;
-use http_body_util::{Either, Full};
+use http_body_util::{Either, Empty, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Uri, Version, client, server};
+use hyper::{Request, Response, StatusCode, Uri, Version, server};
+use pool::Pool;
 
 /// How long a client may take for the head of a request, and how long it may be idle.
 const IDLE: Duration = Duration::from_secs(30);
@@ -53,21 +57,24 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 ];
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-const USAGE: &str =
-    "usage: reverse_proxy [--limit MILLISECONDS] [--grace MILLISECONDS] ADDRESS SERVER..";
+const USAGE: &str = "usage: reverse_proxy [--limit MILLISECONDS] [--grace MILLISECONDS] [--keep MILLISECONDS] \
+                     [--keep-most COUNT] ADDRESS SERVER..";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[asyncio::main(terminate)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (mut limit, mut grace) = (Duration::from_secs(30), Duration::from_secs(5));
+    let (mut keep, mut keep_most) = (Duration::from_secs(20), 64);
     let mut addresses = Vec::new();
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut millis = || arguments.next().ok_or(USAGE)?.parse().map_err(|_| USAGE);
+        let mut number = || arguments.next().ok_or(USAGE)?.parse().map_err(|_| USAGE);
         match argument.as_str() {
-            "--limit" => limit = Duration::from_millis(millis()?),
-            "--grace" => grace = Duration::from_millis(millis()?),
+            "--limit" => limit = Duration::from_millis(number()?),
+            "--grace" => grace = Duration::from_millis(number()?),
+            "--keep" => keep = Duration::from_millis(number()?),
+            "--keep-most" => keep_most = usize::try_from(number()?)?,
             _ => addresses.push(argument),
         }
     }
@@ -82,6 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let proxy = Proxy {
         servers: servers.to_vec(),
         turn: Cell::new(0),
+        pool: Rc::new(Pool::new(keep_most, keep)),
         limit,
         grace,
         places: Semaphore::new(MOST),
@@ -96,6 +104,8 @@ struct Proxy {
     servers: Vec<String>,
     /// Whose turn it is.
     turn: Cell<usize>,
+    /// The connections to them.
+    pool: Rc<Pool>,
     /// How long a request may take until the head of its answer is there, and then each piece of the answer's body.
     limit: Duration,
     /// How long requests may go on that are under way when the proxy is asked to stop.
@@ -107,6 +117,23 @@ struct Proxy {
 impl Proxy {
     async fn run(self: Rc<Self>, listener: TcpListener) -> Result<(), TaskGroupError> {
         let cancelled = TaskGroup::scope(async |group| {
+            let connections = group.spawn(self.pool.clone().run());
+            let cancelled = self.serve_all(listener).await;
+            // Nobody is left who would use them.
+            connections.cancel();
+            cancelled
+        })
+        .await?;
+        println!("all connections have ended");
+        cancelled.raise().await
+    }
+
+    /// Serves clients until it is cancelled, and returns that when the last one has gone.
+    async fn serve_all(
+        self: &Rc<Self>,
+        listener: TcpListener,
+    ) -> Result<CancelledError, TaskGroupError> {
+        TaskGroup::scope(async |group| {
             match catch_cancelled(self.accept(&listener, group)).await {
                 Ok(never) => match never {},
                 // The group waits for its children, which are not cancelled, but asked.
@@ -117,9 +144,7 @@ impl Proxy {
                 }
             }
         })
-        .await?;
-        println!("all connections have ended");
-        cancelled.raise().await
+        .await
     }
 
     async fn accept(self: &Rc<Self>, listener: &TcpListener, group: &TaskGroup) -> Infallible {
@@ -140,49 +165,39 @@ impl Proxy {
         }
     }
 
-    /// Serves one client. The connections to servers are children of its group, and end with it.
+    /// Serves one client. Its requests end with its connection, and with them the connections that they use.
     async fn serve(&self, stream: TcpStream, client: SocketAddr) {
         let _ = stream.set_nodelay(true);
-        let served = TaskGroup::scope(async |group| {
-            let service = service_fn(|request| async move {
-                Ok::<_, Infallible>(self.answer(request, client, group).await)
-            });
-            let mut http = server::conn::http1::Builder::new();
-            http.timer(Timer::new()).header_read_timeout(IDLE);
-            let mut connection = pin!(http.serve_connection(Io::new(stream), service));
-            // An error is that of a client that went away or talks nonsense, or one that `answer` has told.
-            let ended = async {
-                let _ = connection.as_mut().await;
-                true
-            };
-            let asked_to_stop = async {
-                self.stopping.wait().await;
-                false
-            };
-            if !future::or(ended, asked_to_stop).await {
-                // An idle connection ends at once, and any other one after its answer.
-                connection.as_mut().graceful_shutdown();
-                if timeout(self.grace, connection).await.is_err() {
-                    println!("a request of {client} was cut");
-                }
+        let service =
+            service_fn(
+                |request| async move { Ok::<_, Infallible>(self.answer(request, client).await) },
+            );
+        let mut http = server::conn::http1::Builder::new();
+        http.timer(Timer::new()).header_read_timeout(IDLE);
+        let mut connection = pin!(http.serve_connection(Io::new(stream), service));
+        // An error is that of a client that went away or talks nonsense, or one that `answer` has told.
+        let ended = async {
+            let _ = connection.as_mut().await;
+            true
+        };
+        let asked_to_stop = async {
+            self.stopping.wait().await;
+            false
+        };
+        if !future::or(ended, asked_to_stop).await {
+            // An idle connection ends at once, and any other one after its answer.
+            connection.as_mut().graceful_shutdown();
+            if timeout(self.grace, connection).await.is_err() {
+                println!("a request of {client} was cut");
             }
-            group.cancel();
-        });
-        if let Err(error) = served.await {
-            eprintln!("reverse_proxy: {error}");
         }
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
-        group: &TaskGroup,
-    ) -> Response<Content> {
+    async fn answer(&self, request: Request<Incoming>, client: SocketAddr) -> Response<Content> {
         let Some(request) = to_server(request, client) else {
             return failed(StatusCode::BAD_REQUEST, "Ask for a path.\n");
         };
-        match timeout(self.limit, ask(self.connect(), request, group)).await {
+        match timeout(self.limit, self.ask(request)).await {
             Ok(Ok(response)) => self.to_client(response),
             Ok(Err(error)) => {
                 eprintln!("reverse_proxy: {error}");
@@ -192,17 +207,50 @@ impl Proxy {
         }
     }
 
-    /// Connects the server whose turn it is, or the next one that can be.
-    async fn connect(&self) -> io::Result<TcpStream> {
+    /// Hands the request on, and returns when the head of the answer is there.
+    async fn ask(&self, request: Request<Incoming>) -> Result<Response<Incoming>, Failure> {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
+        let (parts, body) = request.into_parts();
+        let can_be_repeated = parts.method.is_idempotent() && body.is_end_stream();
+        if can_be_repeated {
+            let server = turn % self.servers.len();
+            if let Some(mut kept) = self.pool.take(server) {
+                let nothing = Either::Right(Empty::new());
+                match kept.send(Request::from_parts(parts.clone(), nothing)).await {
+                    Ok(response) => {
+                        self.pool.give_back(kept);
+                        return Ok(response);
+                    }
+                    Err(error) if kept.has_answered() => return Err(error.into()),
+                    Err(_stale) => {
+                        let server = &self.servers[server];
+                        eprintln!(
+                            "reverse_proxy: {server} had ended a kept connection, and is asked again"
+                        );
+                    }
+                }
+            }
+        }
+        let (server, stream) = self.connect(turn).await?;
+        let mut connection = self.pool.connect(server, stream).await?;
+        let response = connection
+            .send(Request::from_parts(parts, Either::Left(body)))
+            .await?;
+        self.pool.give_back(connection);
+        Ok(response)
+    }
+
+    /// Connects the server whose turn it is, or the next one that can be. Returns its number as well.
+    async fn connect(&self, turn: usize) -> io::Result<(usize, TcpStream)> {
         for index in 0..self.servers.len() {
-            let server = &self.servers[turn.wrapping_add(index) % self.servers.len()];
+            let number = turn.wrapping_add(index) % self.servers.len();
+            let server = &self.servers[number];
             let connected = timeout(CONNECT, TcpStream::connect(server)).await;
             match connected.unwrap_or_else(|_too_long| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
                     let _ = stream.set_nodelay(true);
-                    return Ok(stream);
+                    return Ok((number, stream));
                 }
                 Err(error) => eprintln!("reverse_proxy: {server} is passed over: {error}"),
             }
@@ -220,21 +268,6 @@ impl Proxy {
             })
         })
     }
-}
-
-/// Hands the request on, over a connection that is a child of `group`, and returns when the head of the answer is there.
-async fn ask(
-    connecting: impl Future<Output = io::Result<TcpStream>>,
-    request: Request<Incoming>,
-    group: &TaskGroup,
-) -> Result<Response<Incoming>, Failure> {
-    let stream = Io::new(connecting.await?);
-    let (mut server, connection) = client::conn::http1::handshake(stream).await?;
-    group.spawn(async {
-        // Whoever waits for the answer, or reads its body, learns of an error.
-        let _ = connection.await;
-    });
-    Ok(server.send_request(request).await?)
 }
 
 /// Makes the request one of this proxy's; `None` if it is for no path.

@@ -1,0 +1,3 @@
+//! Nothing: this package is for its tests.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,7 @@
+CREATE TABLE jobs (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    text TEXT NOT NULL,
+    -- How long it takes.
+    millis BIGINT NOT NULL DEFAULT 0,
+    done TIMESTAMPTZ
+);
