@@ -9,11 +9,11 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use asyncio::debug::{Activity, dump_tasks};
+use asyncio::debug::{Activity, TaskState, dump_tasks};
 use asyncio::net::{TcpListener, TcpStream};
-use asyncio::{TaskGroup, catch_cancelled, finally, sleep, timeout};
+use asyncio::{TaskGroup, TaskInfo, catch_cancelled, finally, sleep, timeout};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use support::trace::Trace;
 
@@ -178,6 +178,85 @@ async fn a_dump_is_printed_as_a_tree() {
         .collect();
     assert!(names[0].starts_with("main is running ("), "{text}");
     assert_eq!(names[1..], ["root", "  middle", "    leaf"]);
+}
+
+/// Of a task of that name.
+fn state(name: &str) -> TaskState {
+    let dump = dump_tasks();
+    let mut tasks = dump.tasks().iter();
+    tasks.find(|it| it.info().name() == name).unwrap().clone()
+}
+
+#[asyncio::test(virtual_time, leftovers = "cancel")]
+async fn a_task_tells_who_spawned_it_and_how_old_it_is() {
+    asyncio::current_task().unwrap().set_name("main");
+    asyncio::sleep(Duration::from_secs(2)).await;
+    let parent = named("parent", async {
+        asyncio::sleep(Duration::from_secs(3)).await;
+        drop(named("child", pending::<()>()));
+        asyncio::sleep(Duration::from_secs(1)).await;
+    });
+    asyncio::sleep(Duration::from_millis(3500)).await;
+    let (main, child) = (state("main"), state("child"));
+    assert_eq!(main.parent().map(TaskInfo::id), None);
+    assert_eq!(child.parent().map(TaskInfo::id), Some(parent.id()));
+    assert_eq!(main.age(), Some(Duration::from_millis(5500)));
+    assert_eq!(child.age(), Some(Duration::from_millis(500)));
+    let text = child.to_string();
+    assert!(
+        text.contains(", 0.5 s old, child of 'parent', polled 1 time"),
+        "{text}"
+    );
+    parent.await.unwrap();
+    assert!(
+        state("child").parent().is_none(),
+        "a task that is done is nobody's parent"
+    );
+}
+
+#[asyncio::test(virtual_time, leftovers = "cancel")]
+async fn polls_are_counted_but_for_those_that_only_ask() {
+    drop(named("waits", pending::<()>()));
+    drop(named("wakes itself", async {
+        for _ in 0..3 {
+            asyncio::yield_now().await;
+        }
+        pending::<()>().await;
+    }));
+    assert_eq!(state("waits").polls(), 0);
+    asyncio::sleep(Duration::from_secs(1)).await;
+    for _ in 0..3 {
+        assert_eq!(state("waits").polls(), 1);
+        assert_eq!(state("wakes itself").polls(), 4);
+    }
+}
+
+#[asyncio::test(leftovers = "cancel")]
+async fn the_time_of_a_long_poll_is_counted_in_debug_mode() {
+    drop(named("waits", pending::<()>()));
+    drop(named("computes", async {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(50) {
+            std::hint::spin_loop();
+        }
+        pending::<()>().await;
+    }));
+    settle().await;
+    // By the system's tick, which may be as long as 10 ms.
+    let running = state("computes").running().unwrap();
+    assert!(running >= Duration::from_millis(40), "{running:?}");
+    assert!(state("waits").running().unwrap() < running);
+}
+
+#[asyncio::test(debug = false, leftovers = "cancel")]
+async fn without_debug_mode_there_are_no_ages_and_no_times() {
+    drop(named("waits", pending::<()>()));
+    settle().await;
+    let state = state("waits");
+    assert_eq!(
+        (state.age(), state.running(), state.polls()),
+        (None, None, 1)
+    );
 }
 
 #[asyncio::test(leftovers = "cancel")]

@@ -1,6 +1,7 @@
 //! Answers as text. Names come from the program, so nothing of them reaches the terminal that is no letter.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -68,11 +69,29 @@ pub(crate) fn table(answer: &[Value]) -> String {
     }
     for task in answer.iter().filter(|line| is_task(line)) {
         let (name, what) = (text(task, "name"), text(task, "activity"));
-        let (id, spawned) = (number(task, "task"), text(task, "spawned"));
+        let (id, origin) = (number(task, "task"), origin(task));
         let cancelled = cancelled(task);
-        let _ = writeln!(out, "{id:>6}  {name:<16}  {what}{cancelled} ({spawned})");
+        let _ = writeln!(out, "{id:>6}  {name:<16}  {what}{cancelled} ({origin})");
     }
     remarks(answer).for_each(|remark| out += &(remark + "\n"));
+    out
+}
+
+/// Where a task comes from, and what it has done since.
+fn origin(task: &Value) -> String {
+    let mut out = text(task, "spawned");
+    if let Some(age) = task["age_ms"].as_u64() {
+        let _ = write!(out, ", {:.1} s old", age as f64 / 1e3);
+    }
+    if let Some(parent) = task["parent"].as_u64() {
+        let _ = write!(out, ", child of {parent}");
+    }
+    let polls = number(task, "polls");
+    let times = if polls == 1 { "time" } else { "times" };
+    let _ = write!(out, ", polled {polls} {times}");
+    if let Some(running @ 1..) = task["running_us"].as_u64() {
+        let _ = write!(out, ", ran {:.1?}", Duration::from_micros(running));
+    }
     out
 }
 
@@ -90,7 +109,7 @@ pub(crate) fn tree(answer: &[Value]) -> String {
     for task in answer.iter().filter(|line| is_task(line)) {
         let indent = 2 * number(task, "depth").min(100) as usize;
         let (name, what) = (text(task, "name"), text(task, "activity"));
-        let (spawned, cancelled) = (text(task, "spawned"), cancelled(task));
+        let (origin, cancelled) = (origin(task), cancelled(task));
         let again = if task["again"] == true {
             " (see above)"
         } else {
@@ -98,7 +117,7 @@ pub(crate) fn tree(answer: &[Value]) -> String {
         };
         let _ = writeln!(
             out,
-            "{:indent$}{name} {what}{cancelled} ({spawned}){again}",
+            "{:indent$}{name} {what}{cancelled} ({origin}){again}",
             ""
         );
     }
@@ -151,13 +170,31 @@ mod tests {
 
     fn task(id: u64, name: &str) -> Value {
         json!({"loop": 1, "task": id, "name": name, "activity": "is running", "spawned": "a.rs:1",
-            "cancelling": 0, "depth": id - 1})
+            "cancelling": 0, "polls": 1, "depth": id - 1})
     }
 
     #[test]
     fn a_name_cannot_command_the_terminal() {
         let shown = tree(&[task(1, "\u{1b}[2Jred\n")]);
-        assert_eq!(shown, "\u{fffd}[2Jred\u{fffd} is running (a.rs:1)\n");
+        assert_eq!(
+            shown,
+            "\u{fffd}[2Jred\u{fffd} is running (a.rs:1, polled 1 time)\n"
+        );
+    }
+
+    #[test]
+    fn a_task_is_told_with_its_history_as_far_as_it_is_known() {
+        let mut old = task(7, "old");
+        old["parent"] = 3.into();
+        old["age_ms"] = 12_340.into();
+        old["polls"] = 5.into();
+        old["running_us"] = 1_500.into();
+        let origin = "a.rs:1, 12.3 s old, child of 3, polled 5 times, ran 1.5ms";
+        let shown = table(&[old]);
+        assert!(
+            shown.ends_with(&format!("is running ({origin})\n")),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -165,7 +202,7 @@ mod tests {
         let shown = tree(&[task(1, "boss"), task(2, "worker")]);
         assert_eq!(
             shown,
-            "boss is running (a.rs:1)\n  worker is running (a.rs:1)\n"
+            "boss is running (a.rs:1, polled 1 time)\n  worker is running (a.rs:1, polled 1 time)\n"
         );
     }
 }

@@ -114,9 +114,15 @@ impl Shown {
     fn new(task: &Value, before: &[Value], seconds: f64) -> Shown {
         let id = number(task, "task");
         let before = before.iter().find(|line| number(line, "task") == id);
+        let is_new = task["age_ms"]
+            .as_u64()
+            .is_some_and(|age| age as f64 <= seconds * 1e3);
         let since = |key| {
-            let before = before.map_or(0, |line| number(line, key));
-            number(task, key).saturating_sub(before) as f64
+            let now = number(task, key);
+            // Of one that was not among the busiest it is not known how much of it is of late.
+            let unseen = if is_new { 0 } else { now };
+            let before = before.map_or(unseen, |line| number(line, key));
+            now.saturating_sub(before) as f64
         };
         let (what, spawned) = (text(task, "activity"), text(task, "spawned"));
         Shown {

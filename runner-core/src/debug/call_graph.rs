@@ -70,7 +70,7 @@ fn state_of(event_loop: &EventLoop, task: &TaskRef) -> TaskState {
         "the task '{}' belongs to another loop; ask for its call graph while that one runs",
         task.name()
     );
-    TaskState::ask(event_loop, task)
+    TaskState::ask(event_loop, task, &event_loop.all_tasks())
 }
 
 /// A task with those that wait for it, each with those that wait for that one; made by [`call_graph`].

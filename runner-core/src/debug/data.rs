@@ -3,6 +3,8 @@
 //! Members have the names that they have on the inspection socket, and mean the same; a test in `runner/inspection/`
 //! compares both. Nothing is read back: a task's line is a place in this program.
 
+use std::time::Duration;
+
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::{Activity, CallGraph, TaskDump, TaskState, WaitsOn};
@@ -50,7 +52,7 @@ fn spawned(info: &TaskInfo) -> Printed<String> {
 }
 
 /// The members of a [`TaskState`].
-const TASK_STATE: usize = 8;
+const TASK_STATE: usize = 12;
 
 fn write_task<S: SerializeStruct>(out: &mut S, task: &TaskState) -> Result<(), S::Error> {
     let (info, activity) = (task.info(), task.activity());
@@ -60,6 +62,12 @@ fn write_task<S: SerializeStruct>(out: &mut S, task: &TaskState) -> Result<(), S
     out.serialize_field("activity", &Printed(activity))?;
     out.serialize_field("spawned", &spawned(info))?;
     out.serialize_field("cancelling", &task.cancelling())?;
+    out.serialize_field("polls", &task.polls())?;
+    write_option(out, "parent", task.parent().map(TaskInfo::id))?;
+    let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    write_option(out, "age_ms", task.age().map(millis))?;
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    write_option(out, "running_us", task.running().map(micros))?;
     out.serialize_field("awaits", &List(|| task.awaits().map(TaskInfo::id)))?;
     out.serialize_field("waits_for", activity.waits_on())
 }
@@ -152,11 +160,11 @@ mod tests {
     use std::cell::Cell;
     use std::future::pending;
     use std::rc::Rc;
-    use std::time::Duration;
 
     use serde_json::{Value, json, to_value};
 
     use super::super::{call_graph, dump_tasks};
+    use super::Duration;
     use crate::{EventLoop, Runner, Task, running_loop, sleep, spawn, task, timeout, yield_now};
 
     /// On a clock that stands still unless everybody waits.
@@ -186,7 +194,8 @@ mod tests {
             let worker = json!({
                 "task": id, "name": "worker", "state": "waiting",
                 "activity": "waits for something that is not asyncio's",
-                "spawned": line(first), "cancelling": 0, "awaits": [], "waits_for": [],
+                "spawned": line(first), "cancelling": 0, "polls": 1, "parent": dump["tasks"][0]["task"],
+                "awaits": [], "waits_for": [],
             });
             assert_eq!(dump["tasks"][1], worker);
             let boss = &dump["tasks"][2];

@@ -74,10 +74,12 @@ mod data;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 pub use self::call_graph::{CallGraph, call_graph};
 pub use crate::task::inquiry::{Activity, WaitsOn};
 
+use crate::decimal::Seconds;
 use crate::event_loop::{EventLoop, running_loop};
 use crate::exception::TaskInfo;
 use crate::task::TaskRef;
@@ -108,9 +110,9 @@ use crate::task::TaskRef;
 ///     let boss = asyncio::task().name("boss").spawn(worker);
 ///     asyncio::yield_now().await;
 ///     println!("{}", asyncio::debug::dump_tasks());
-///     // main is running (src/main.rs:3)
-///     // boss waits for task 'worker' (src/main.rs:6)
-///     //   worker waits for sleep (9.0s left) (src/main.rs:5)
+///     // main is running (src/main.rs:3, polled 2 times)
+///     // boss waits for task 'worker' (src/main.rs:6, child of 'main', polled 1 time)
+///     //   worker waits for sleep (9.0s left) (src/main.rs:5, child of 'main', polled 1 time)
 ///     # let dump = asyncio::debug::dump_tasks();
 ///     # assert!(dump.to_string().contains("boss waits for task 'worker'"), "{dump}");
 ///     # assert!(dump.to_string().contains("\n  worker waits for sleep"), "{dump}");
@@ -130,7 +132,8 @@ pub(crate) fn dump_tasks_of(event_loop: &EventLoop) -> TaskDump {
 
 /// The same, of these tasks only.
 pub(crate) fn dump_tasks_among(event_loop: &EventLoop, tasks: &[TaskRef]) -> TaskDump {
-    let ask = |task| TaskState::ask(event_loop, task);
+    let alive = event_loop.all_tasks();
+    let ask = |task| TaskState::ask(event_loop, task, &alive);
     TaskDump {
         tasks: tasks.iter().map(ask).collect(),
     }
@@ -148,6 +151,10 @@ pub struct TaskState {
     info: TaskInfo,
     activity: Activity,
     cancelling: u32,
+    parent: Option<TaskInfo>,
+    age: Option<Duration>,
+    polls: u32,
+    running: Option<Duration>,
 }
 
 impl TaskDump {
@@ -200,9 +207,22 @@ impl TaskDump {
 }
 
 impl TaskState {
-    fn ask(event_loop: &EventLoop, task: &TaskRef) -> TaskState {
+    /// `alive` has the loop's tasks, oldest first.
+    fn ask(event_loop: &EventLoop, task: &TaskRef, alive: &[TaskRef]) -> TaskState {
+        let (core, cell) = (event_loop.core(), task.cell());
+        let parent = |id| {
+            let place = alive.binary_search_by_key(&id, TaskRef::id).ok()?;
+            Some(alive[place].info())
+        };
+        // The loop tells the time in hundredths of a second.
+        let age = |hundredths| Duration::from_millis(10) * hundredths;
         TaskState {
             info: task.info(),
+            parent: cell.parent().and_then(parent),
+            age: cell.age(core.hundredths()).map(age),
+            polls: cell.polls(),
+            running: core.run_time(task.id()),
+            // Last: to be asked, it is polled, which is none of its own doing.
             activity: event_loop.ask(task),
             cancelling: task.cancelling(),
         }
@@ -223,6 +243,32 @@ impl TaskState {
         self.cancelling
     }
 
+    /// Returns the task that spawned it, unless that is done, or a callback or another thread did.
+    pub fn parent(&self) -> Option<&TaskInfo> {
+        self.parent.as_ref()
+    }
+
+    /// Returns how long ago it was spawned, by the loop's clock, in hundredths of a second.
+    ///
+    /// Known of tasks that were spawned in [debug mode](self), or while a dump could be asked for from outside:
+    /// [`dump_on_signal`](crate::RunnerBuilder::dump_on_signal) or `ASYNCIO_INSPECT`. A task's birth is noted with the loop's
+    /// latest look at the system, which in a busy loop may have been some sixty polls before it.
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
+    /// Returns how often it was polled, not counting polls that were made only to ask it what it does.
+    pub fn polls(&self) -> u32 {
+        self.polls
+    }
+
+    /// Returns how long its polls have taken together, since that is measured: in [debug mode](self), by the same clock as its
+    /// slow steps, or while `asyncio-ps top` looks on, exactly. With the clock of the system's tick short polls are counted when
+    /// a tick falls into them, and then with the whole tick, which comes to the same for many.
+    pub fn running(&self) -> Option<Duration> {
+        self.running
+    }
+
     pub(crate) fn awaits(&self) -> impl Iterator<Item = &TaskInfo> {
         self.activity.waits_on().iter().flat_map(WaitsOn::tasks)
     }
@@ -237,7 +283,19 @@ impl fmt::Display for TaskState {
             1 => write!(f, ", cancelled")?,
             count => write!(f, ", cancelled {count} times")?,
         }
-        write!(f, " ({}:{})", location.file(), location.line())
+        write!(f, " ({}:{}", location.file(), location.line())?;
+        if let Some(age) = self.age {
+            write!(f, ", {:.1} s old", Seconds(age))?;
+        }
+        if let Some(parent) = &self.parent {
+            write!(f, ", child of '{}'", parent.name())?;
+        }
+        let times = if self.polls == 1 { "time" } else { "times" };
+        write!(f, ", polled {} {times}", self.polls)?;
+        if let Some(running) = self.running.filter(|running| !running.is_zero()) {
+            write!(f, ", ran {running:.1?}")?;
+        }
+        f.write_str(")")
     }
 }
 

@@ -261,6 +261,7 @@ impl EventLoop {
         with_current(|task| task.map(|task| scheduler.keep_name(task)));
         scheduler.observed.set(Interest::DEBUG, debug);
         self.core.forget_step();
+        self.core.note_time();
     }
 
     /// Returns `true` in debug mode.

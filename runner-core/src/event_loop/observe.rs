@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::stopwatch::Taken;
 use super::{EventLoop, LoopCore};
 use crate::decimal::{Millis, Seconds};
 use crate::driver::Wait;
@@ -55,11 +56,11 @@ impl LoopCore {
         match entry {
             Ready::Task(runnable) => {
                 let cell = runnable.metadata();
-                let (id, location) = (cell.id(), cell.location());
+                let (id, place, location) = (cell.id(), cell.place(), cell.location());
                 let step = self.stopwatch.begin_step();
                 runnable.run();
                 if let Some(taken) = self.stopwatch.end_step(step) {
-                    self.tell_slow_task(id, location, taken);
+                    self.note_step(id, place, location, &taken);
                 }
             }
             Ready::Callback(handle) => {
@@ -68,20 +69,27 @@ impl LoopCore {
                 self.run_callback(&handle);
                 let slow = self.stopwatch.end_step(step);
                 self.current_callback.set(None);
-                if let Some(taken) = slow {
-                    self.tell_step(&format_args!("{handle:?}"), taken);
+                if let Some(taken) = slow.filter(|taken| taken.is_slow) {
+                    self.tell_step(&format_args!("{handle:?}"), taken.time);
                 }
             }
         }
     }
 
+    /// Counts the time of a task's step, and tells of one that was slow.
     #[cold]
-    fn tell_slow_task(&self, id: u64, location: &'static Location<'static>, taken: Duration) {
-        let name = match self.scheduler.task(id) {
-            Some(task) => task.cell().given_name(),
-            None => self.scheduler.name_at_end(id),
-        };
-        self.tell_step(&TaskInfo::new(id, name, location), taken);
+    fn note_step(&self, id: u64, place: u32, location: &'static Location<'static>, taken: &Taken) {
+        let task = self.scheduler.task_at(place, id);
+        if !self.scheduler.observed.has(Interest::TIMES) {
+            self.count_time(id, task.is_none(), taken.time);
+        }
+        if taken.is_slow {
+            let name = match task {
+                Some(task) => task.cell().given_name(),
+                None => self.scheduler.name_at_end(id),
+            };
+            self.tell_step(&TaskInfo::new(id, name, location), taken.time);
+        }
     }
 
     #[cold]
@@ -92,6 +100,24 @@ impl LoopCore {
             format_args!("Executing {subject} took {seconds:.3} seconds"),
         );
         self.forget_step();
+        self.note_time();
+    }
+
+    /// Tells the scheduler the time, in hundredths of a second since the loop was made, for those who may ask how old a task is.
+    ///
+    /// Once per look at the system, and so at least once in some sixty polls: a clock for each task would cost more than the
+    /// last digit of its age is worth.
+    #[inline]
+    pub(super) fn note_time(&self) {
+        if self.scheduler.observed.has(Interest::AGES) {
+            self.scheduler.set_time(self.hundredths());
+        }
+    }
+
+    /// Never 0.
+    pub(crate) fn hundredths(&self) -> u32 {
+        let elapsed = self.now().saturating_duration_since(self.epoch);
+        u32::try_from(elapsed.as_millis() / 10 + 1).unwrap_or(u32::MAX)
     }
 
     /// What comes now is no part of the next step: its begin has to be looked up.

@@ -74,15 +74,8 @@ pub(super) struct Recording {
     looked_at: Cell<usize>,
 }
 
-/// How long a task has run, since somebody wanted to know.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RunTime {
-    pub(crate) polls: u64,
-    pub(crate) running: Duration,
-}
-
-/// Kept while somebody wants to know; without an entry for tasks that are done.
-pub(super) type RunTimes = RefCell<Option<Box<HashMap<u64, RunTime>>>>;
+/// How long each task has run, since somebody wanted to know.
+pub(super) type RunTimes = RefCell<HashMap<u64, Duration>>;
 
 impl Recording {
     fn tell(&self, what: impl Fn(&dyn Observer)) {
@@ -292,37 +285,38 @@ impl LoopCore {
         }
         if let Step::Task(task) = step {
             if self.scheduler.observed.has(Interest::TIMES) {
-                self.count_time(&task, taken);
+                self.count_time(task.id(), task.is_finished(), taken);
             }
         }
     }
 
-    fn count_time(&self, task: &TaskRef, taken: Duration) {
+    /// Adds to the time that a task has run, which is forgotten when the task is done.
+    pub(super) fn count_time(&self, task: u64, is_done: bool, taken: Duration) {
         let mut times = self.run_times.borrow_mut();
-        let Some(times) = &mut *times else {
-            return;
-        };
-        if task.is_finished() {
-            times.remove(&task.id());
+        if is_done {
+            times.remove(&task);
             return;
         }
-        let time = times.entry(task.id()).or_default();
-        time.polls += 1;
-        time.running += taken;
+        *times.entry(task).or_default() += taken;
+        // Debug mode sees the end of few tasks.
+        if times.len() > 2 * self.scheduler.task_count() + 64 {
+            let alive: HashSet<u64> = self.scheduler.tasks().iter().map(TaskRef::id).collect();
+            times.retain(|task, _| alive.contains(task));
+        }
     }
 
     /// Measures from now on how long each task runs, or no longer.
     pub(crate) fn set_run_times(&self, wanted: bool) {
         if wanted != self.scheduler.observed.has(Interest::TIMES) {
-            drop(self.run_times.replace(wanted.then(Box::default)));
+            drop(self.run_times.take());
             self.scheduler.observed.set(Interest::TIMES, wanted);
         }
     }
 
-    /// How long a task has run since somebody wanted to know.
-    pub(crate) fn run_time(&self, task: u64) -> RunTime {
-        let times = self.run_times.borrow();
-        let time = times.as_ref().and_then(|times| times.get(&task));
-        time.copied().unwrap_or_default()
+    /// How long a task has run since that is measured, if it is.
+    pub(crate) fn run_time(&self, task: u64) -> Option<Duration> {
+        let is_measured = Interest::TIMES.and(Interest::DEBUG);
+        let time = || self.run_times.borrow().get(&task).copied();
+        (self.scheduler.observed.has(is_measured)).then(|| time().unwrap_or_default())
     }
 }

@@ -20,6 +20,13 @@ pub(super) struct Step {
     began: u64,
 }
 
+/// What a step took.
+pub(super) struct Taken {
+    pub(super) time: Duration,
+    /// It was too long.
+    pub(super) is_slow: bool,
+}
+
 impl Stopwatch {
     pub(super) fn new(limit: Duration) -> Stopwatch {
         Stopwatch {
@@ -48,18 +55,19 @@ impl Stopwatch {
         Step { clock, began }
     }
 
-    /// Returns how long it took, if that was too long.
+    /// Returns how long it took; nothing if the clock went on during no part of it, as that of the system's tick mostly does.
     #[inline(always)]
-    pub(super) fn end_step(&self, Step { clock, began }: Step) -> Option<Duration> {
+    pub(super) fn end_step(&self, Step { clock, began }: Step) -> Option<Taken> {
         let ended = clock.now();
         let limit = self.limit.get();
         // The step may have changed the limit, and with it the clock.
         let is_same_clock = clock == Clock::for_limit(limit);
         self.step_ended.set(if is_same_clock { ended } else { 0 });
         let taken = ended.saturating_sub(began);
-        clock
-            .exceeds(taken, limit)
-            .then(|| Duration::from_nanos(taken))
+        (taken > 0 || limit == 0).then(|| Taken {
+            time: Duration::from_nanos(taken),
+            is_slow: clock.exceeds(taken, limit),
+        })
     }
 }
 

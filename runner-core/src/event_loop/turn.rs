@@ -75,6 +75,7 @@ impl LoopCore {
         } else {
             self.look()?;
         }
+        self.note_time();
         self.fire_timers();
         Ok(())
     }
@@ -149,6 +150,7 @@ impl LoopCore {
                 // What this finds joins the queue's end, and runs in the next turn.
                 self.metrics.count_polls(self.since_look.replace(0));
                 self.look()?;
+                self.note_time();
                 self.fire_timers();
             }
         }

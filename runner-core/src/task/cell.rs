@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{RawWakerVTable, Waker};
 
 use super::inquiry::is_asking;
+use super::raw::with_current;
 use super::scheduler::Mail;
 use super::stand::Stands;
 use super::watch::Watch;
@@ -44,6 +45,12 @@ pub(crate) struct TaskCell {
     requests: Cell<u8>,
     /// The task's key in the registry.
     pub(super) slot: Cell<u32>,
+    /// How many tasks were numbered from the one that spawned this to this; 0 if none did, or if it was too long ago to tell.
+    parent: u32,
+    /// When it was spawned, by the scheduler's time; 0 if that stood still.
+    pub(super) born: Cell<u32>,
+    /// How often it was polled, as far as that can be counted here.
+    polls: Cell<u32>,
     /// The context between two polls; while the task is polled it is the thread's.
     pub(super) context: Cell<Snapshot>,
     /// What few tasks have.
@@ -55,8 +62,6 @@ pub(crate) struct TaskCell {
 /// So many requests, or more, are counted among what few tasks have.
 const MANY: u8 = u8::MAX;
 
-/// Polled at least once.
-const STARTED: u16 = 1;
 /// A request that nobody has taken yet.
 const PENDING: u16 = 1 << 1;
 /// The future is gone, the outcome is known.
@@ -142,6 +147,7 @@ impl TaskCell {
             }
         };
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let parent = with_current(|task| task.map_or(id, |parent| parent.id));
         let extra = (options.name.is_some() || shared_context.is_some()).then(|| {
             if let Some(name) = &options.name {
                 note_name(id, name);
@@ -160,6 +166,9 @@ impl TaskCell {
             reason: Cell::new(CancelReason::User),
             requests: Cell::new(0),
             slot: Cell::new(u32::MAX),
+            parent: u32::try_from(id - parent).unwrap_or(0),
+            born: Cell::new(0),
+            polls: Cell::new(0),
             context: Cell::new(context),
             extra: Cell::new(extra),
             waker_vtable: Cell::new(Waker::noop().vtable()),
@@ -278,11 +287,41 @@ impl TaskCell {
     // ----- life -----
 
     pub(crate) fn is_started(&self) -> bool {
-        self.has(STARTED)
+        self.polls.get() > 0
     }
 
-    pub(super) fn mark_started(&self) {
-        self.set(STARTED);
+    /// Where the registry has it.
+    #[inline]
+    pub(crate) fn place(&self) -> u32 {
+        self.slot.get()
+    }
+
+    #[inline]
+    pub(super) fn count_poll(&self) {
+        self.polls.set(self.polls.get().saturating_add(1));
+    }
+
+    /// The poll that has just been was an inquiry.
+    pub(super) fn discount_poll(&self) {
+        self.polls.set(self.polls.get() - 1);
+    }
+
+    /// How often it was polled; after four billion times that is not counted any more.
+    pub(crate) fn polls(&self) -> u32 {
+        self.polls.get()
+    }
+
+    /// The number of the task that spawned it.
+    pub(crate) fn parent(&self) -> Option<u64> {
+        (self.parent > 0).then(|| self.id - u64::from(self.parent))
+    }
+
+    /// How old it is at that time of the scheduler's, in the same unit.
+    pub(crate) fn age(&self, now: u32) -> Option<u32> {
+        match self.born.get() {
+            0 => None,
+            born => Some(now.saturating_sub(born)),
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -600,9 +639,9 @@ mod tests {
 
     /// `async-task`'s header is four words, the future's wrapper one, the registry has one per task, and the allocator one.
     #[test]
-    fn a_task_costs_at_most_112_bytes_beside_its_future() {
+    fn a_task_costs_at_most_128_bytes_beside_its_future() {
         assert!(
-            size_of::<TaskCell>() + (4 + 1 + 1 + 1) * 8 <= 112,
+            size_of::<TaskCell>() + (4 + 1 + 1 + 1) * 8 <= 128,
             "{}",
             size_of::<TaskCell>()
         );

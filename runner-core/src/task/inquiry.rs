@@ -256,6 +256,7 @@ fn ask_runnable(task: &TaskRef, runnable: Runnable) -> Option<Vec<WaitsOn>> {
     if task.is_finished() {
         return None;
     }
+    task.cell().discount_poll();
     if task.cell().end_inquiry() {
         task.cell().wake_to_cancel();
     }

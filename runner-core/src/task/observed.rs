@@ -46,10 +46,14 @@ impl Interest {
     pub(crate) const WAITS: Interest = Interest::POLLS.and(Interest::METRICS);
     /// Whoever wants to know how late timers are.
     pub(crate) const LATENESS: Interest = Interest::DEBUG.and(Interest::METRICS);
+    /// Whoever may ask how old tasks are.
+    pub(crate) const AGES: Interest = Interest::DEBUG
+        .and(Interest::DUMPS)
+        .and(Interest::INSPECTION);
     /// Whoever must be told that timers are due.
     pub(crate) const TIMERS: Interest = Interest::LATENESS.and(Interest::TOLD);
 
-    const fn and(self, other: Interest) -> Interest {
+    pub(crate) const fn and(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }
 }

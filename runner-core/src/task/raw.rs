@@ -292,6 +292,17 @@ impl Registry {
         tasks
     }
 
+    /// Returns the task in that place, if it is that one.
+    pub(super) fn at(&self, place: u32, id: u64) -> Option<TaskRef> {
+        let slot = *self.slots.borrow().get(place as usize)?;
+        if slot.next().is_some() {
+            return None;
+        }
+        // SAFETY: as in `for_each`.
+        let cell = unsafe { &*slot.0 };
+        (cell.id() == id).then(|| cell.to_ref())
+    }
+
     pub(super) fn find(&self, id: u64) -> Option<TaskRef> {
         let mut found = None;
         self.for_each(|cell| {
@@ -629,7 +640,7 @@ impl<F: Future> Future for TaskFuture<F> {
             this.finish(End::Cancelled);
             return Poll::Ready(Err(Failure::Cancelled));
         }
-        cell.mark_started();
+        cell.count_poll();
         // SAFETY: the wrapper is pinned, hence so is its field; see above.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let output = match panic::catch_unwind(AssertUnwindSafe(|| poll_inside(cell, future, cx))) {
@@ -719,6 +730,7 @@ fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable, is_eager: bool) {
     cell.keep_alive(runnable.waker());
     scheduler.registry.insert(cell);
     scheduler.count_spawned();
+    cell.born.set(scheduler.time());
     if scheduler.is_closing() {
         // A task spawned by a destructor while the loop closes: its future is dropped here and now.
         cell.kill();

@@ -57,6 +57,8 @@ pub(crate) struct Scheduler {
     pub(super) unseen_results: UnseenResults,
     /// The latest task that has ended, if it had a name, in debug mode: its last step may have been a slow one.
     ended: RefCell<Option<(u64, String)>>,
+    /// What new tasks are born at, in whatever unit the loop tells it; 0 while nobody asks for ages.
+    time: Cell<u32>,
     /// What came from other threads, ever.
     received: Cell<u64>,
     /// See `spawned()`.
@@ -91,6 +93,7 @@ impl Scheduler {
             observed: Observed::default(),
             unseen_results: UnseenResults::default(),
             ended: RefCell::default(),
+            time: Cell::new(0),
             received: Cell::new(0),
             spawned: Cell::new(0),
             lent_context: RefCell::default(),
@@ -196,6 +199,21 @@ impl Scheduler {
     /// Returns the task with this number, if it is not done.
     pub(crate) fn task(&self, id: u64) -> Option<TaskRef> {
         self.registry.find(id)
+    }
+
+    /// The same, given also its [`place`](TaskCell::place): at once, however many tasks there are.
+    pub(crate) fn task_at(&self, place: u32, id: u64) -> Option<TaskRef> {
+        self.registry.at(place, id)
+    }
+
+    /// See [`set_time`](Scheduler::set_time).
+    pub(super) fn time(&self) -> u32 {
+        self.time.get()
+    }
+
+    /// Tells the time at which tasks are born from now on.
+    pub(crate) fn set_time(&self, time: u32) {
+        self.time.set(time);
     }
 
     /// The number of tasks that were ever spawned here; tells whether there are new ones.

@@ -220,18 +220,14 @@ fn busiest(number: u64, event_loop: &EventLoop) -> (String, usize) {
     let core = event_loop.core();
     core.set_run_times(true);
     let mut tasks = event_loop.all_tasks();
-    tasks.sort_by_cached_key(|task| std::cmp::Reverse(core.run_time(task.id()).running));
+    tasks.sort_by_cached_key(|task| std::cmp::Reverse(core.run_time(task.id())));
     let left_off = tasks.len().saturating_sub(MAX_BUSIEST);
     tasks.truncate(MAX_BUSIEST);
     let dump = dump_tasks_among(event_loop, &tasks);
-    let lines = dump.tasks().iter().map(|task| {
-        let time = core.run_time(task.info().id());
-        line(|it| {
-            write_task(it, number, task);
-            it.number("polls", time.polls);
-            it.number("running_us", time.running.as_micros());
-        })
-    });
+    let lines = dump
+        .tasks()
+        .iter()
+        .map(|task| line(|it| write_task(it, number, task)));
     (lines.collect(), left_off)
 }
 
@@ -258,5 +254,15 @@ fn write_task(it: &mut Object<'_>, number: u64, task: &TaskState) {
         &format!("{}:{}", location.file(), location.line()),
     );
     it.number("cancelling", task.cancelling());
+    it.number("polls", task.polls());
+    if let Some(parent) = task.parent() {
+        it.number("parent", parent.id());
+    }
+    if let Some(age) = task.age() {
+        it.number("age_ms", age.as_millis());
+    }
+    if let Some(running) = task.running() {
+        it.number("running_us", running.as_micros());
+    }
     it.numbers("awaits", task.awaits().map(|awaited| awaited.id()));
 }
