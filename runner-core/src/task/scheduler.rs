@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use super::TaskRef;
+use super::main_task::Spare;
 use super::observed::Observed;
 use super::raw::{Parcel, Registry, Runnable};
 use super::ready::Packed;
@@ -59,6 +60,8 @@ pub(crate) struct Scheduler {
     spawned: Cell<u64>,
     /// What the main task of the run under way runs in, if that is lent.
     lent_context: RefCell<Option<Rc<Lent>>>,
+    /// For the main task of the next run.
+    pub(super) spare_block: Spare,
     /// The loop is closing or closed: a new task is dropped unpolled.
     closing: Cell<bool>,
 }
@@ -89,6 +92,7 @@ impl Scheduler {
             received: Cell::new(0),
             spawned: Cell::new(0),
             lent_context: RefCell::default(),
+            spare_block: Spare::default(),
             closing: Cell::new(false),
         })
     }
@@ -282,7 +286,7 @@ impl Scheduler {
         while !task.is_finished() {
             self.collect_all_mail();
             match self.take_runnable_of(task) {
-                Some((_, runnable)) => drop(runnable.run()),
+                Some((_, runnable)) => runnable.run(),
                 None => std::thread::yield_now(),
             }
         }
