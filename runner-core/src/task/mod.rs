@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod inquiry;
+mod main_task;
 pub(crate) mod observed;
 pub(crate) mod raise;
 pub(crate) mod raw;

@@ -11,7 +11,7 @@
 //!   with an empty registry.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{self, AssertUnwindSafe};
@@ -19,11 +19,12 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context as Cx, Poll, Waker};
+use std::task::{Context as Cx, Poll, RawWakerVTable, Waker};
 
 use super::TaskRef;
 use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
 use super::inquiry::is_asking;
+use super::main_task::{self, Block, Main, MainTurn};
 #[cfg(feature = "console")]
 use super::observed::Interest;
 use super::reports::{report_swallowed, report_unseen_result};
@@ -35,8 +36,35 @@ use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
 use crate::inbox::Inbox;
 
+/// The turn of a task that was spawned.
+pub(super) type Spawned = async_task::Runnable<TaskCell>;
+
 /// A task's turn to run.
-pub(crate) type Runnable = async_task::Runnable<TaskCell>;
+pub(crate) enum Runnable {
+    Spawned(Spawned),
+    /// Of the main task of a run.
+    Main(MainTurn),
+}
+
+impl Runnable {
+    pub(crate) fn metadata(&self) -> &TaskCell {
+        match self {
+            Runnable::Spawned(runnable) => runnable.metadata(),
+            Runnable::Main(turn) => turn.cell(),
+        }
+    }
+
+    /// Polls the task.
+    #[inline(always)]
+    pub(crate) fn run(self) {
+        match self {
+            Runnable::Spawned(runnable) => {
+                runnable.run();
+            }
+            Runnable::Main(turn) => turn.run(),
+        }
+    }
+}
 
 /// `async-task`'s handle of one of our tasks.
 pub(super) type Joinable<T> = async_task::Task<Result<Kept<T>, Failure>, TaskCell>;
@@ -61,7 +89,13 @@ impl Parcel {
 }
 
 /// `async-task`'s schedule function. It captures nothing, so that a wake-up costs no reference count.
-fn schedule(runnable: Runnable) {
+fn schedule_spawned(runnable: Spawned) {
+    schedule(Runnable::Spawned(runnable));
+}
+
+/// Puts a task that was woken, on whatever thread, into the queue of its loop.
+#[inline(always)]
+pub(super) fn schedule(runnable: Runnable) {
     let inbox = runnable.metadata().inbox;
     if let Err(runnable) = push_local(runnable, inbox) {
         send(runnable, inbox);
@@ -148,13 +182,24 @@ static CELL_OFFSET: AtomicUsize = AtomicUsize::new(0);
 
 impl TaskCell {
     /// The task's waker, borrowed.
-    fn own_waker(&self) -> ManuallyDrop<Waker> {
-        let offset = CELL_OFFSET.load(Ordering::Relaxed);
-        let data = ptr::with_exposed_provenance(ptr::from_ref(self).addr() - offset);
-        // SAFETY: `keep_alive`, which is called before anybody sees the task, has taken the table from a waker of this very
+    pub(super) fn own_waker(&self) -> ManuallyDrop<Waker> {
+        let table = self.waker_vtable.get();
+        let data = ptr::with_exposed_provenance(self.waker_address(table));
+        // SAFETY: of a main task, whose table is `main_task`'s: the cell is at its block's address, which was exposed together
+        // with setting the table, and the block is kept by an `Arc`. Of others: `keep_alive`, which is called before anybody sees the task, has taken the table from a waker of this very
         // task, has made sure that its data pointer lies so far before the cell, and exposed it: the allocation that `self`
         // lies in, which is therefore alive. `ManuallyDrop` keeps the count as it was.
-        ManuallyDrop::new(unsafe { Waker::new(data, self.waker_vtable.get()) })
+        ManuallyDrop::new(unsafe { Waker::new(data, table) })
+    }
+
+    /// Where the wakers with that table point to.
+    #[inline]
+    fn waker_address(&self, table: &'static RawWakerVTable) -> usize {
+        let offset = match main_task::is_table(table) {
+            true => 0,
+            false => CELL_OFFSET.load(Ordering::Relaxed),
+        };
+        ptr::from_ref(self).addr() - offset
     }
 
     /// Makes the scheduler's own reference to the task: without it `async-task` would free a task, future undropped, that
@@ -174,19 +219,30 @@ impl TaskCell {
 
     /// Gives the scheduler's own reference up.
     fn let_go(&self) {
+        if main_task::is_table(self.waker_vtable.get()) {
+            // The main task's is its scope's, which outlives its future.
+            return;
+        }
         drop(ManuallyDrop::into_inner(self.own_waker()));
     }
 
     /// Returns `true` if `waker` is the task's own, so that waking the task reaches whoever was polled with it.
+    #[inline]
     pub(super) fn is_woken_by(&self, waker: &Waker) -> bool {
-        self.own_waker().will_wake(waker) || self.is_shown_as(waker)
+        self.is_own(waker) || self.is_shown_as(waker)
+    }
+
+    #[inline(always)]
+    fn is_own(&self, waker: &Waker) -> bool {
+        let table = self.waker_vtable.get();
+        ptr::eq(waker.vtable(), table) && waker.data().addr() == self.waker_address(table)
     }
 
     /// The same, of a waker that tokio-console is told of.
     #[cfg(feature = "console")]
     #[cold]
     fn is_shown_as(&self, waker: &Waker) -> bool {
-        console::waker::inside(waker).is_some_and(|inside| self.own_waker().will_wake(inside))
+        console::waker::inside(waker).is_some_and(|inside| self.is_own(inside))
     }
 
     #[cfg(not(feature = "console"))]
@@ -278,7 +334,7 @@ impl Registry {
         for slot in &*self.slots.borrow() {
             if slot.next().is_none() {
                 // SAFETY: not a free place, so it is a cell; the scheduler holds a reference of every task in here
-                // (`keep_alive`, `let_go`).
+                // (`keep_alive`, `let_go`), and a main task's scope one of that.
                 f(unsafe { &*slot.0 });
             }
         }
@@ -718,16 +774,16 @@ pub(super) unsafe fn spawn_unchecked<F: Future>(
     let (runnable, task) = unsafe {
         async_task::Builder::new()
             .metadata(cell)
-            .spawn_unchecked(wrap, schedule)
+            .spawn_unchecked(wrap, schedule_spawned)
     };
-    admit(scheduler, runnable, is_eager);
+    runnable.metadata().keep_alive(runnable.waker());
+    admit(scheduler, Runnable::Spawned(runnable), is_eager);
     task
 }
 
 /// Enters a new task into the scheduler; the part of spawning that does not depend on the future's type.
 fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable, is_eager: bool) {
     let cell = runnable.metadata();
-    cell.keep_alive(runnable.waker());
     scheduler.registry.insert(cell);
     scheduler.count_spawned();
     cell.born.set(scheduler.time());
@@ -766,54 +822,81 @@ pub(crate) fn scoped<F: Future, E>(
         RunsIn::Copy | RunsIn::Shared(_) => None,
     };
     scheduler.set_lent_context(lent.clone());
-    // SAFETY: `scope` lives in this frame, is not handed out, and finishes the task and drops the handle when the frame
-    // is left, also by unwinding; whatever the future borrows outlives this call.
-    let join = unsafe { spawn_unchecked(scheduler, options, future) };
-    let mut scope = Scope {
+    let block = scheduler
+        .spare_block
+        .block(TaskCell::new(scheduler.inbox, options));
+    let cell = &block.cell;
+    let place = UnsafeCell::new(Placed {
+        future: TaskFuture {
+            cell: NonNull::from(cell),
+            future: ManuallyDrop::new(future),
+        },
+        output: None,
+    });
+    let main = Main {
+        data: place.get().cast(),
+        poll: poll_placed::<F>,
+    };
+    let scope = Scope {
         scheduler,
-        join: ManuallyDrop::new(join),
+        block: &block,
         lent,
     };
-    drive(scope.join.metadata())?;
-    Ok(scope.take_output())
+    // SAFETY: `place` and `block` live in this frame, and nobody touches them before `scope`, which was made after them, has
+    // finished the task when the frame is left, also by unwinding. Whatever the future borrows outlives this call.
+    admit(
+        scheduler,
+        Runnable::Main(unsafe { block.begin(main) }),
+        false,
+    );
+    // Who is ended by the scope has an output as well, which nobody asks for.
+    let is_done = drive(cell).map(|()| cell.is_done());
+    drop(scope);
+    let output = place.into_inner().output;
+    let output = is_done.map(|is_done| Some(received(output.filter(|_| is_done)?, cell)));
+    scheduler.spare_block.keep(block);
+    output
 }
 
-/// The task of one call of [`scoped`].
-struct Scope<'a, T> {
+/// What the main task's future is to its block: it lies in the frame of [`scoped`], with room for the output.
+struct Placed<F: Future> {
+    future: TaskFuture<F>,
+    output: Option<Result<Kept<F::Output>, Failure>>,
+}
+
+/// Polls the future; `true` if that was its end, and its output is there.
+///
+/// # Safety
+///
+/// `placed` points to a [`Placed`] of this type, which is not moved any more, and nobody else uses it meanwhile.
+unsafe fn poll_placed<F: Future>(placed: *mut (), cx: &mut Cx<'_>) -> bool {
+    // SAFETY: the caller's promise.
+    let placed = unsafe { &mut *placed.cast::<Placed<F>>() };
+    // SAFETY: the same; the future is dropped in its place by `TaskFuture::finish`.
+    let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut placed.future) }.poll(cx) else {
+        return false;
+    };
+    placed.output = Some(output);
+    true
+}
+
+/// The task of one call of [`scoped`]: over when this is dropped.
+struct Scope<'a> {
     scheduler: &'a Rc<Scheduler>,
-    /// Keeps the task's cell. Let go of by `drop`, once, and last.
-    join: ManuallyDrop<Joinable<T>>,
+    block: &'a Block,
     /// Given back when the task is over.
     lent: Option<Rc<Lent>>,
 }
 
-impl<T> Scope<'_, T> {
-    fn take_output(&mut self) -> Option<Result<T, JoinError>> {
-        if !self.join.metadata().is_done() {
-            return None;
-        }
-        let Poll::Ready(output) =
-            Pin::new(&mut *self.join).poll(&mut Cx::from_waker(Waker::noop()))
-        else {
-            return None;
-        };
-        Some(received(output, self.join.metadata()))
-    }
-}
-
-impl<T> Drop for Scope<'_, T> {
+impl Drop for Scope<'_> {
     fn drop(&mut self) {
-        if !self.join.metadata().is_done() {
-            let task = self.join.metadata().to_ref();
-            self.scheduler.finish_now(&task);
+        let cell = &self.block.cell;
+        if !cell.is_done() {
+            self.scheduler.finish_now(&cell.to_ref());
         }
         if let Some(lent) = self.lent.take() {
-            lent.snapshot.set(self.join.metadata().context.take());
+            lent.snapshot.set(cell.context.take());
             self.scheduler.set_lent_context(None);
         }
-        // SAFETY: taken here only, and not used afterwards.
-        let join = unsafe { ManuallyDrop::take(&mut self.join) };
-        // Drops an output that nobody received.
-        join.detach();
     }
 }

@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::cell::TaskCell;
-use super::raw::Runnable;
+use super::main_task::{Block, MainTurn};
+use super::raw::{Runnable, Spawned};
 use crate::handle::{Callback, Handle};
 
 /// What waits for its turn.
@@ -19,23 +20,34 @@ pub(crate) enum Ready {
 
 /// The same in one word.
 pub(super) struct Packed {
-    /// Of [`Runnable::into_raw`], or, with the mark, of [`Rc::into_raw`].
+    /// Of `into_raw` of a spawned task's runnable, or, with a mark, of a main task's turn or of the [`Rc`] of a callback.
     pointer: NonNull<()>,
 }
 
-/// In the pointer of a callback. Both kinds point to something that is aligned to words.
+/// The mark of a callback.
 const CALLBACK: usize = 1;
-const _: () = assert!(align_of::<TaskCell>() > CALLBACK && align_of::<Callback>() > CALLBACK);
+/// The mark of a main task.
+const MAIN: usize = 2;
+const MARKS: usize = CALLBACK | MAIN;
+/// All kinds point to something that is aligned to more than that.
+const _: () = assert!(
+    align_of::<TaskCell>() > MARKS && align_of::<Callback>() > MARKS && align_of::<Block>() > MARKS
+);
+
+fn marked(pointer: NonNull<()>, mark: usize) -> NonNull<()> {
+    pointer.map_addr(|address| address | mark)
+}
 
 impl Packed {
     #[inline(always)]
     pub(super) fn new(entry: Ready) -> Packed {
         let pointer = match entry {
-            Ready::Task(runnable) => runnable.into_raw(),
+            Ready::Task(Runnable::Spawned(runnable)) => runnable.into_raw(),
+            Ready::Task(Runnable::Main(turn)) => marked(turn.into_raw(), MAIN),
             Ready::Callback(handle) => {
-                let callback = Rc::into_raw(handle.into_callback()).cast_mut();
-                match NonNull::new(callback.map_addr(|address| address | CALLBACK)) {
-                    Some(marked) => marked.cast(),
+                let callback = Rc::into_raw(handle.into_callback());
+                match NonNull::new(callback.cast_mut()) {
+                    Some(callback) => marked(callback.cast(), CALLBACK),
                     None => unreachable!("a counted reference is not null"),
                 }
             }
@@ -56,17 +68,24 @@ impl Packed {
     /// The entry. Either this or `self` may be dropped, not both.
     #[inline(always)]
     fn unpacked(&self) -> ManuallyDrop<Ready> {
-        let pointer = self.pointer.as_ptr();
-        ManuallyDrop::new(if pointer.addr() & CALLBACK == 0 {
-            // SAFETY: a pointer without the mark comes from `into_raw` of a task's runnable, and its counted reference is this
-            // word's, given away at most once (see above).
-            Ready::Task(unsafe { Runnable::from_raw(self.pointer) })
+        let mark = self.pointer.addr().get() & MARKS;
+        ManuallyDrop::new(if mark == 0 {
+            // SAFETY: a pointer without a mark comes from `into_raw` of a spawned task's runnable, and its counted reference is
+            // this word's, given away at most once (see above).
+            Ready::Task(Runnable::Spawned(unsafe {
+                Spawned::from_raw(self.pointer)
+            }))
         } else {
-            let callback = pointer
-                .map_addr(|address| address & !CALLBACK)
-                .cast::<Callback>();
-            // SAFETY: a pointer with the mark comes, without it, from `Rc::into_raw`; for the reference, see above.
-            Ready::Callback(Handle::from_callback(unsafe { Rc::from_raw(callback) }))
+            let pointer = self.pointer.as_ptr().map_addr(|address| address & !MARKS);
+            if mark == CALLBACK {
+                // SAFETY: with this mark it comes, without it, from `Rc::into_raw`; for the reference, see above.
+                let callback = unsafe { Rc::from_raw(pointer.cast::<Callback>()) };
+                Ready::Callback(Handle::from_callback(callback))
+            } else {
+                // SAFETY: with this mark it comes, without it, from `into_raw` of a main task's turn, used once (see above).
+                let turn = unsafe { MainTurn::from_raw(NonNull::new_unchecked(pointer)) };
+                Ready::Task(Runnable::Main(turn))
+            }
         })
     }
 }

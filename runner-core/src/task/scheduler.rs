@@ -12,8 +12,8 @@ use std::task::Waker;
 
 use super::TaskRef;
 use super::cell::TaskCell;
+use super::main_task::Spare;
 use super::observed::{Interest, Observed};
-
 use super::raw::{Parcel, Registry, Runnable};
 use super::ready::Packed;
 pub(crate) use super::ready::Ready;
@@ -65,6 +65,8 @@ pub(crate) struct Scheduler {
     spawned: Cell<u64>,
     /// What the main task of the run under way runs in, if that is lent.
     lent_context: RefCell<Option<Rc<Lent>>>,
+    /// For the main task of the next run.
+    pub(super) spare_block: Spare,
     /// The loop is closing or closed: a new task is dropped unpolled.
     closing: Cell<bool>,
 }
@@ -97,6 +99,7 @@ impl Scheduler {
             received: Cell::new(0),
             spawned: Cell::new(0),
             lent_context: RefCell::default(),
+            spare_block: Spare::default(),
             closing: Cell::new(false),
         })
     }
@@ -319,7 +322,7 @@ impl Scheduler {
         while !task.is_finished() {
             self.collect_all_mail();
             match self.take_runnable_of(task) {
-                Some((_, runnable)) => drop(runnable.run()),
+                Some((_, runnable)) => runnable.run(),
                 None => std::thread::yield_now(),
             }
         }
