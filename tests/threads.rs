@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use asyncio::{CancelReason, EventLoop, LoopHandle};
+use asyncio::{CancelReason, EventLoop, LoopHandle, running_loop};
 
 use support::trace::{Trace, Untouched, reports_of};
 
@@ -46,6 +46,33 @@ fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
 }
 
 // ----- call_soon_threadsafe: 5.2, 5.5 -----
+
+/// semantics 5.2: one queue. The thread has sent, and is gone, before anything else is scheduled.
+#[asyncio::test]
+async fn what_another_thread_has_sent_comes_before_what_is_scheduled_afterwards() {
+    let trace = Trace::new();
+    let send = |line: &'static str| {
+        let (remote, notes) = (running_loop().handle(), trace.clone());
+        let call = move || notes.note(line);
+        let send = move || remote.call_soon_threadsafe(call).unwrap();
+        thread::spawn(send).join().unwrap();
+    };
+    send("sent first");
+    running_loop().call_soon(trace.noter("callback"));
+    send("sent second");
+    let notes = trace.clone();
+    drop(asyncio::spawn(async move { notes.note("task") }));
+    send("sent third");
+    asyncio::yield_now().await;
+    let order = [
+        "sent first",
+        "callback",
+        "sent second",
+        "task",
+        "sent third",
+    ];
+    assert_eq!(trace.take(), order);
+}
 
 /// semantics 5.2; test_call_soon_threadsafe: wake-up of a sleeping loop.
 #[test]

@@ -186,9 +186,10 @@ impl TaskCell {
         let table = self.waker_vtable.get();
         let data = ptr::with_exposed_provenance(self.waker_address(table));
         // SAFETY: of a main task, whose table is `main_task`'s: the cell is at its block's address, which was exposed together
-        // with setting the table, and the block is kept by an `Arc`. Of others: `keep_alive`, which is called before anybody sees the task, has taken the table from a waker of this very
-        // task, has made sure that its data pointer lies so far before the cell, and exposed it: the allocation that `self`
-        // lies in, which is therefore alive. `ManuallyDrop` keeps the count as it was.
+        // with setting the table, and the block is kept by an `Arc`. Of others: `keep_alive`, which is called before anybody
+        // sees the task, has taken the table from a waker of this very task, has made sure that its data pointer lies so far
+        // before the cell, and exposed it: the allocation that `self` lies in, which is therefore alive. `ManuallyDrop` keeps
+        // the count as it was.
         ManuallyDrop::new(unsafe { Waker::new(data, table) })
     }
 

@@ -104,10 +104,20 @@ impl Scheduler {
         })
     }
 
-    /// Appends to the queue.
+    /// Appends to the queue, behind what other threads have sent until now: asyncio has one queue for both, so who has seen that
+    /// another thread is done finds what that thread has sent done as well.
     #[inline]
     pub(crate) fn push(&self, entry: Ready) {
+        if self.inbox.has_mail() {
+            self.collect_first();
+        }
         self.ready.borrow_mut().push_back(Packed::new(entry));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn collect_first(&self) {
+        self.collect_mail();
     }
 
     pub(crate) fn pop(&self) -> Option<Ready> {
