@@ -9,7 +9,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
@@ -79,9 +78,9 @@ struct Events {
     length: u64,
     is_full: bool,
     /// The threads that were introduced.
-    threads: BTreeSet<i32>,
-    /// Spans that have begun, by their numbers.
-    underway: BTreeMap<u64, Begun>,
+    threads: Vec<i32>,
+    /// Spans that have begun, with their numbers, in the order in which they did: about one for each thread.
+    underway: Vec<(u64, Begun)>,
     next_span: u64,
 }
 
@@ -199,7 +198,7 @@ impl Timeline {
         self.0.introduce_thread(&mut events);
         let number = events.next_span;
         events.next_span += 1;
-        events.underway.insert(number, begun);
+        events.underway.push((number, begun));
         Span {
             timeline: self.clone(),
             number,
@@ -242,9 +241,11 @@ impl Drop for Span {
         let end = Instant::now();
         let shared = &*self.timeline.0;
         let mut events = lock(&shared.events);
-        let Some(begun) = events.underway.remove(&self.number) else {
+        let is_it = |(number, _): &(u64, Begun)| *number == self.number;
+        let Some(place) = events.underway.iter().rposition(is_it) else {
             return;
         };
+        let (_, begun) = events.underway.remove(place);
         shared.add(&mut events, |event, shared| {
             shared.write_begun(event, "X", &begun);
             event.number("dur", Micros(end - begun.at));
@@ -288,9 +289,10 @@ impl Shared {
     /// Says a thread's name before its first event, and wakes up whoever writes: the thread may not come back from that.
     fn introduce_thread(&self, events: &mut Events) {
         let number = thread_number();
-        if events.is_full || !events.threads.insert(number) {
+        if events.is_full || events.threads.contains(&number) {
             return;
         }
+        events.threads.push(number);
         self.filled.notify_one();
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed");
@@ -359,7 +361,7 @@ impl Shared {
     fn tail(&self, events: &Events) -> String {
         let mut tail = String::new();
         let mut length = events.length;
-        for begun in events.underway.values() {
+        for (_, begun) in &events.underway {
             tail.push_str(separator(length));
             object(&mut tail, |event| {
                 self.write_begun(event, "B", begun);
