@@ -42,6 +42,13 @@ impl ThreadId {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    /// Returns the system's number for it.
+    #[cfg(all(feature = "backtrace", target_os = "linux"))]
+    #[cfg_attr(not(target_env = "gnu"), allow(dead_code))]
+    pub(crate) fn number(&self) -> i32 {
+        self.number
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
