@@ -108,18 +108,19 @@ impl Shared {
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 fn tell_stack(beat: &Beat, word: Word) {
-    let (thread, name) = (beat.thread().number(), beat.thread().name());
-    match stack::stack_of(thread, || beat.word() == word) {
+    let name = beat.thread().name().to_owned();
+    let asked = stack::ask(beat.thread().number(), || beat.word() == word);
+    stack::name_calls_elsewhere(asked, move |told| match told {
         Ok(stack) => say(
             Level::Warning,
-            format_args!("The thread '{name}' blocks its event loop in:{stack}"),
+            format_args!("Where the thread '{name}' blocked its event loop:{stack}"),
         ),
         Err(stack::NoStack::WentOn) => {}
         Err(reason) => say(
             Level::Warning,
             format_args!("There is no backtrace of the thread '{name}': {reason}"),
         ),
-    }
+    });
 }
 
 #[cfg(not(all(

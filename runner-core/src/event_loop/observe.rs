@@ -273,7 +273,7 @@ impl EventLoop {
     /// nothing, one that is pays two stores per poll. The limit may be set at any time, and again.
     ///
     /// With the crate's feature `backtrace` a second message follows the first: the blocked thread's backtrace, from where it is
-    /// out to the task or the callback. That needs Linux on x86-64 or AArch64 with the GNU C library, 2.35 or newer. Functions
+    /// out to the task or the callback. The first one of a program may take seconds to read the debug information. That needs Linux on x86-64 or AArch64 with the GNU C library, 2.35 or newer. Functions
     /// are named as far as the program's debug information goes, as in the backtrace of a panic; a program built with
     /// `panic = "abort"` needs `-C force-unwind-tables=yes` as well. The thread is interrupted for it by SIGURG, once per block:
     /// a system call that does not go on by itself after a signal (`nanosleep`, `poll`) fails with `EINTR`, which the standard

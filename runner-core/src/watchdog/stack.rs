@@ -1,7 +1,7 @@
 //! The backtrace of a thread that blocks its loop, as text.
 //!
 //! The thread walks its own stack, in the handler of a signal (`stack/interrupt.rs`), and leaves addresses. What takes time,
-//! memory and locks is done here, by the watchdog's thread: names and lines for the addresses. There may be
+//! memory and locks is done here, in a third thread: names and lines for the addresses. There may be
 //! names without lines, and addresses without either: it depends on what debug information the program has.
 
 mod interrupt;
@@ -10,9 +10,11 @@ use std::env;
 use std::ffi::{OsStr, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use self::interrupt::NoStack;
 use self::interrupt::interrupt;
+use crate::threads::start_thread;
 
 /// Where the loop runs a task or a callback: never inlined, hence always a frame of its own. What is further out is the same
 /// for every task.
@@ -54,18 +56,55 @@ struct Place {
     line: u32,
 }
 
-/// Has the thread with the system's number `thread` say where it is, unless `goes_on` says that it no longer is where it was.
+/// What a thread has answered: addresses, the innermost first.
+pub(super) struct Answer(Vec<usize>);
+
+/// Has the thread with the system's number `thread` say where it is, if `is_blocked` says that it has been there all the time.
 ///
 /// # Errors
 ///
 /// When it does not say so in time, or cannot be asked.
-pub(super) fn stack_of(thread: i32, is_blocked: impl Fn() -> bool) -> Result<Stack, NoStack> {
+pub(super) fn ask(thread: i32, is_blocked: impl Fn() -> bool) -> Result<Answer, NoStack> {
     let addresses = interrupt(thread, &is_blocked)?;
     if !is_blocked() {
         return Err(NoStack::WentOn);
     }
-    let calls = addresses.into_iter().flat_map(calls_at).collect();
-    Ok(Stack(without_the_loop(calls)))
+    Ok(Answer(addresses))
+}
+
+impl Answer {
+    /// Finds names and lines.
+    fn name_calls(self) -> Stack {
+        let calls = self.0.into_iter().flat_map(calls_at).collect();
+        Stack(without_the_loop(calls))
+    }
+}
+
+/// Has `tell` called with names and lines, in a thread of its own, unless that is busy with another answer.
+///
+/// To read a program's debug information for the first time can take seconds, in which the watchdog would not see that the
+/// block is over.
+pub(super) fn name_calls_elsewhere(
+    asked: Result<Answer, NoStack>,
+    tell: impl FnOnce(Result<Stack, NoStack>) + Send + 'static,
+) {
+    static IS_BUSY: AtomicBool = AtomicBool::new(false);
+
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(reason) => return tell(Err(reason)),
+    };
+    if IS_BUSY.swap(true, Ordering::Relaxed) {
+        return tell(Ok(answer.name_calls()));
+    }
+    let main = move || {
+        tell(Ok(answer.name_calls()));
+        IS_BUSY.store(false, Ordering::Relaxed);
+    };
+    // Without a thread there is no backtrace: the block itself has been reported.
+    if start_thread("loop-backtrace".into(), Box::new(main)).is_err() {
+        IS_BUSY.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Returns the calls that an address stands for: one, and those that were inlined into it.

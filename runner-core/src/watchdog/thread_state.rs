@@ -44,8 +44,12 @@ impl ThreadId {
     }
 
     /// Returns the system's number for it.
-    #[cfg(all(feature = "backtrace", target_os = "linux"))]
-    #[cfg_attr(not(target_env = "gnu"), allow(dead_code))]
+    #[cfg(all(
+        feature = "backtrace",
+        target_os = "linux",
+        target_env = "gnu",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
     pub(crate) fn number(&self) -> i32 {
         self.number
     }
