@@ -16,9 +16,9 @@ pub(super) use self::interrupt::NoStack;
 use self::interrupt::interrupt;
 use crate::threads::start_thread;
 
-/// Where the loop runs a task or a callback: never inlined, hence always a frame of its own. What is further out is the same
-/// for every task.
-const RUNS_ENTRIES: &str = "run_observed";
+/// Where the loop runs a task or a callback. What is further out is the same for every task. An optimised program may leave out
+/// the first, whose last act is a call, and the second, which is part of the third then.
+const RUNS_ENTRIES: &[&str] = &["run_observed", "run_batch", "turn"];
 
 /// What lies between the loop and the user's code, by the files' ends. Names have no paths in a program with little debug
 /// information, and there are no files in one with none.
@@ -144,8 +144,9 @@ fn without_parameters(name: &str) -> &str {
 impl Call {
     /// Whether it is the loop, running an entry of the ready queue.
     fn runs_entries(&self) -> bool {
-        let is_named = self.name.rsplit("::").next() == Some(RUNS_ENTRIES);
-        is_named && (self.has_path("runner_core::") || self.room().is_some())
+        let last = self.name.rsplit("::").next();
+        let is_ours = self.has_path("runner_core::") || self.room() == Some("event_loop");
+        is_ours && last.is_some_and(|last| RUNS_ENTRIES.contains(&last))
     }
 
     /// Whether it lies between the loop and the user's code.
