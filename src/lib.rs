@@ -20,7 +20,8 @@
 //! With the feature `log`, which is off by default, messages go to the program's logger instead of stderr; [`debug`]
 //! says which messages there are. With the feature `console`, off as well, tokio-console shows tasks, timers and
 //! blocking jobs; see [`debug`], too. With the feature `serde`, task dumps, call graphs and metrics implement
-//! `Serialize`. The features `hyper` and `axum`, off as well, are modules of these names: what hyper needs in order to
+//! `Serialize`. With the feature `backtrace`, on Linux, the watchdog says where in the program a blocked loop is; see
+//! [`EventLoop::set_blocked_loop_after`]. The features `hyper` and `axum`, off as well, are modules of these names: what hyper needs in order to
 //! run on this loop, and a server for axum's routers. The feature `tokio` adds `tokio_compat` and the option `tokio` of
 //! the attributes, for libraries that run in no other runtime than tokio.
 //!

@@ -6,14 +6,21 @@
 //! only to the nearest look; the first look at a poll counts as its begin, so that a block is never said to be longer than it
 //! is while it lasts.
 //!
-//! There is no stack trace of the blocked thread. Another thread cannot take one: it would have to interrupt the blocked one
-//! by a signal, and unwinding inside of a signal handler needs locks that the interrupted code may hold. What is said instead
-//! is always true and costs the loop nothing.
+//! What it knows so far costs the loop nothing and takes nobody's consent. With the feature `backtrace`, on Linux, it then asks
+//! the blocked thread for its stack (`stack.rs`), by a signal, and tells that by itself: the answer may fail to come, and the
+//! names of functions take time to find.
 //!
 //! A loop that waits for events is not blocked, and a watchdog that was itself kept from running (a suspended process, a
 //! machine under load) does not blame the loop for that time.
 
 mod beat;
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod stack;
 mod thread_state;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,13 +85,51 @@ impl Shared {
 
     fn look(&self) {
         let mut watch = lock(&self.watch);
+        let was_blocked = watch.blocked_by.is_some();
         if let Some(text) = watch.look(Instant::now()) {
             say(Level::Warning, format_args!("{text}"));
         }
         let owes_an_end = watch.blocked_by.is_some();
         self.owes_an_end.store(owes_an_end, Ordering::Relaxed);
+        if owes_an_end && !was_blocked {
+            let (beat, word) = (watch.beat.clone(), watch.word);
+            // The loop's thread may want to let go of the watchdog meanwhile.
+            drop(watch);
+            tell_stack(&beat, word);
+        }
     }
 }
+
+/// Says where in the program the loop's thread is, while it is at that poll.
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+fn tell_stack(beat: &Beat, word: Word) {
+    let name = beat.thread().name().to_owned();
+    let asked = stack::ask(beat.thread().number(), || beat.word() == word);
+    stack::name_calls_elsewhere(asked, move |told| match told {
+        Ok(stack) => say(
+            Level::Warning,
+            format_args!("Where the thread '{name}' blocked its event loop:{stack}"),
+        ),
+        Err(stack::NoStack::WentOn) => {}
+        Err(reason) => say(
+            Level::Warning,
+            format_args!("There is no backtrace of the thread '{name}': {reason}"),
+        ),
+    });
+}
+
+#[cfg(not(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn tell_stack(_: &Beat, _: Word) {}
 
 impl Watchdog {
     /// Starts to look after the loop with that beat.

@@ -151,18 +151,19 @@ const STEPS: &[Step] = &[
         &["test", "-p", "runner-interop", "--all-features"],
     ),
     Step::cargo(
-        "tests, what tokio-console and serde are told",
+        "tests, what tokio-console and serde are told, and backtraces",
         &[
             "test",
             "-p",
             "runner-core",
             "--features",
-            "console,serde",
+            "console,serde,backtrace",
             "--lib",
             "--",
             "console",
             "debug::data",
             "inspection",
+            "watchdog",
         ],
     ),
     // With the same words to the compiler as for clippy above, or all of it is built twice.

@@ -298,6 +298,17 @@ impl EventLoop {
     /// its thread computes or which system call it waits in; and once more when it is over. A loop that is not watched pays
     /// nothing, one that is pays two stores per poll. The limit may be set at any time, and again.
     ///
+    /// With the crate's feature `backtrace` a second message follows the first: the blocked thread's backtrace, from where it is
+    /// out to the task or the callback. That needs Linux on x86-64 or AArch64 with the GNU C library, 2.35 or newer. Functions
+    /// are named as far as the program's debug information goes, as in the backtrace of a panic; an optimised program without
+    /// any may name the task's code by nothing but the `poll` around it, or not at all. The first backtrace of a program may
+    /// take seconds, in a thread of its own, in which the debug information is read.
+    ///
+    /// The blocked thread is interrupted for it by SIGURG, once per block. As with any signal, a system call that does not go
+    /// on by itself (`nanosleep`, `poll`, a socket with a timeout) then fails with `EINTR`. If the program has a handler for
+    /// SIGURG, that is left alone, and a message says that there is no backtrace; so it is with a thread that has blocked
+    /// SIGURG, or does not react within 100 ms, and in a process that was forked from one that took backtraces.
+    ///
     /// # Errors
     ///
     /// When the thread cannot be started.

@@ -182,7 +182,8 @@ impl RunnerBuilder {
     }
 
     /// Has a thread report when the loop is blocked for so long; see
-    /// [`EventLoop::set_blocked_loop_after`]. Debug mode is not needed.
+    /// [`EventLoop::set_blocked_loop_after`]. Debug mode is not needed. With the crate's feature `backtrace`, on Linux, the
+    /// blocked thread's backtrace is told as well.
     ///
     /// # Examples
     ///

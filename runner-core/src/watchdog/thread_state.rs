@@ -42,6 +42,17 @@ impl ThreadId {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    /// Returns the system's number for it.
+    #[cfg(all(
+        feature = "backtrace",
+        target_os = "linux",
+        target_env = "gnu",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    pub(crate) fn number(&self) -> i32 {
+        self.number
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
