@@ -10,6 +10,7 @@ pub(crate) mod observed;
 pub(crate) mod raise;
 pub(crate) mod raw;
 mod ready;
+mod registry;
 mod reports;
 pub(crate) mod scheduler;
 pub(crate) mod stand;

@@ -1,4 +1,4 @@
-//! The one file of the task layer with `unsafe`: the future wrapper, spawning, and references into the allocation.
+//! The future wrapper, spawning, and references into the allocation: what `async-task` has to be promised.
 //!
 //! A task is one allocation of `async-task`: header, [`TaskCell`] as metadata, and [`TaskFuture`] or its output. What the
 //! safe code around relies on:
@@ -11,7 +11,7 @@
 //!   with an empty registry.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{self, AssertUnwindSafe};
@@ -271,103 +271,6 @@ impl TaskRef {
         // SAFETY: the cell is the metadata of an allocation that is freed only when its last reference is dropped, and
         // `keep_alive` is one. `TaskRef` is neither `Send` nor `Sync`, so this is the loop's thread.
         unsafe { self.cell.as_ref() }
-    }
-}
-
-/// The tasks of one loop that are not done.
-#[derive(Default)]
-pub(crate) struct Registry {
-    slots: RefCell<Vec<Slot>>,
-    /// The place that was left last; the length if none is free.
-    free: Cell<usize>,
-    /// How many tasks there are.
-    len: Cell<usize>,
-}
-
-/// One place in the registry, in one word: a task's cell, or the number of the place that was left before this one, doubled
-/// and with the lowest bit set, which no cell's address has. In a `Slab` it would be two words, of fresh memory for each task.
-#[derive(Clone, Copy)]
-struct Slot(*const TaskCell);
-
-impl Slot {
-    fn vacant(next: usize) -> Slot {
-        Slot(ptr::without_provenance(next << 1 | 1))
-    }
-
-    fn next(self) -> Option<usize> {
-        (self.0.addr() & 1 == 1).then_some(self.0.addr() >> 1)
-    }
-}
-
-impl Registry {
-    fn insert(&self, cell: &TaskCell) {
-        let mut slots = self.slots.borrow_mut();
-        let place = self.free.get();
-        let slot = u32::try_from(place).expect("more than four billion tasks in one loop");
-        let next = match slots.get_mut(place) {
-            Some(slot) => {
-                let next = slot.next();
-                *slot = Slot(cell);
-                next.expect("a task is in a free place (a bug of this crate)")
-            }
-            None => {
-                slots.push(Slot(cell));
-                place + 1
-            }
-        };
-        self.free.set(next);
-        self.len.set(self.len.get() + 1);
-        cell.slot.set(slot);
-    }
-
-    fn remove(&self, cell: &TaskCell) {
-        let place = cell.slot.get() as usize;
-        self.slots.borrow_mut()[place] = Slot::vacant(self.free.replace(place));
-        self.len.set(self.len.get() - 1);
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len.get()
-    }
-
-    /// Calls `f` with each of them. `f` must not finish a task.
-    fn for_each(&self, mut f: impl FnMut(&TaskCell)) {
-        for slot in &*self.slots.borrow() {
-            if slot.next().is_none() {
-                // SAFETY: not a free place, so it is a cell; the scheduler holds a reference of every task in here
-                // (`keep_alive`, `let_go`), and a main task's scope one of that.
-                f(unsafe { &*slot.0 });
-            }
-        }
-    }
-
-    /// Returns all of them, oldest first.
-    pub(super) fn tasks(&self) -> Vec<TaskRef> {
-        let mut tasks = Vec::with_capacity(self.len());
-        self.for_each(|cell| tasks.push(cell.to_ref()));
-        tasks.sort_unstable_by_key(TaskRef::id);
-        tasks
-    }
-
-    /// Returns the task in that place, if it is that one.
-    pub(super) fn at(&self, place: u32, id: u64) -> Option<TaskRef> {
-        let slot = *self.slots.borrow().get(place as usize)?;
-        if slot.next().is_some() {
-            return None;
-        }
-        // SAFETY: as in `for_each`.
-        let cell = unsafe { &*slot.0 };
-        (cell.id() == id).then(|| cell.to_ref())
-    }
-
-    pub(super) fn find(&self, id: u64) -> Option<TaskRef> {
-        let mut found = None;
-        self.for_each(|cell| {
-            if cell.id() == id {
-                found = Some(cell.to_ref());
-            }
-        });
-        found
     }
 }
 
