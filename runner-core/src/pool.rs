@@ -5,7 +5,9 @@
 //!
 //! This file knows neither loop nor task: whoever awaits a [`PoolJob`] is a plain waker to it.
 
+mod builder;
 mod job;
+mod report;
 mod stop_token;
 mod waiting;
 
@@ -18,17 +20,17 @@ use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use async_task::Runnable;
 
+pub use self::builder::ThreadPoolExecutorBuilder;
 pub(crate) use self::job::PoolJob;
 use self::job::{Contained, JobState, Work, contain, never_scheduled};
+pub use self::report::{ExecutorReport, RunningJob};
 pub use self::stop_token::StopToken;
 use self::waiting::{deadline_after, has_passed, lock, wait_on};
 
-use crate::decimal::Seconds;
 use crate::error::JoinErrorKind;
 use crate::threads::start_thread;
 
@@ -220,161 +222,6 @@ impl fmt::Debug for ThreadPoolExecutor {
             .field("queued", &state.queue.len())
             .field("closed", &state.closed)
             .finish()
-    }
-}
-
-/// What can be chosen about a [`ThreadPoolExecutor`].
-///
-/// # Examples
-///
-/// ```
-/// # use runner_core as asyncio;
-/// use std::thread;
-///
-/// let executor = asyncio::ThreadPoolExecutor::builder()
-///     .max_workers(2)
-///     .thread_name_prefix("resolver")
-///     .build();
-/// asyncio::run(async {
-///     let name = executor.submit(|| thread::current().name().map(String::from)).await;
-///     assert_eq!(name.unwrap().as_deref(), Some("resolver_0"));
-/// })
-/// .unwrap();
-/// ```
-#[derive(Clone)]
-pub struct ThreadPoolExecutorBuilder {
-    /// How many threads there may be at once; by default it depends on the machine.
-    max_workers: Option<usize>,
-    /// What stands before `_0` in the threads' names.
-    thread_name_prefix: String,
-    /// How long a worker stays without work.
-    keep_alive: Duration,
-    /// Asked before a thread is started, so that a test can make that fail.
-    #[cfg(test)]
-    failpoint: Option<Failpoint>,
-}
-
-impl ThreadPoolExecutorBuilder {
-    /// Sets how many threads there may be at once.
-    ///
-    /// # Panics
-    ///
-    /// When `max_workers` is zero.
-    #[track_caller]
-    pub fn max_workers(mut self, max_workers: usize) -> ThreadPoolExecutorBuilder {
-        assert!(
-            max_workers > 0,
-            "max_workers must be greater than 0; leave the call out to get the default"
-        );
-        self.max_workers = Some(max_workers);
-        self
-    }
-
-    /// Sets what stands before `_0`, `_1`, ... in the threads' names.
-    ///
-    /// # Panics
-    ///
-    /// When the prefix contains a NUL character, which no thread's name can have.
-    #[track_caller]
-    pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> ThreadPoolExecutorBuilder {
-        let prefix = prefix.into();
-        assert!(
-            !prefix.contains('\0'),
-            "thread_name_prefix must not contain NUL characters; remove them"
-        );
-        self.thread_name_prefix = prefix;
-        self
-    }
-
-    /// Sets how long a thread without work stays before it ends; 10 seconds by default, `Duration::MAX` for ever.
-    pub fn keep_alive(mut self, keep_alive: Duration) -> ThreadPoolExecutorBuilder {
-        self.keep_alive = keep_alive;
-        self
-    }
-
-    /// Creates the executor; no thread is started yet.
-    pub fn build(self) -> ThreadPoolExecutor {
-        let pool = Arc::new(Pool {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            quiet: Condvar::new(),
-            stop: StopToken::default(),
-            max_workers: self.max_workers.unwrap_or_else(default_max_workers),
-            thread_name_prefix: self.thread_name_prefix,
-            keep_alive: self.keep_alive,
-            #[cfg(test)]
-            failpoint: self.failpoint,
-        });
-        let owner = Arc::new(Owner { pool });
-        ThreadPoolExecutor { owner }
-    }
-}
-
-impl fmt::Debug for ThreadPoolExecutorBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadPoolExecutorBuilder")
-            .field("max_workers", &self.max_workers)
-            .field("thread_name_prefix", &self.thread_name_prefix)
-            .field("keep_alive", &self.keep_alive)
-            .finish()
-    }
-}
-
-fn default_max_workers() -> usize {
-    // A machine that does not say how many processors it has is taken to have one, as CPython does.
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    cpus.saturating_add(4).min(32)
-}
-
-/// A job that a worker is running, or was when the list it comes from was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunningJob {
-    /// The line that submitted it.
-    location: &'static Location<'static>,
-    /// When a worker took it from the queue.
-    since: Instant,
-}
-
-impl RunningJob {
-    /// Returns the line of the program that submitted the job.
-    pub fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-
-    /// Returns when a worker began to run the job.
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-}
-
-impl fmt::Display for RunningJob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = Seconds(self.since.elapsed());
-        write!(
-            f,
-            "executor job (submitted at {}), running for {seconds:.1} s",
-            self.location
-        )
-    }
-}
-
-/// How a [`shutdown`](ThreadPoolExecutor::shutdown) ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "the report names the jobs that outlived the shutdown"]
-pub struct ExecutorReport {
-    /// The jobs that outlived the wait, but for the one that asked for it.
-    running: Vec<RunningJob>,
-}
-
-impl ExecutorReport {
-    /// Returns the jobs that were running when the wait was over.
-    pub fn running(&self) -> &[RunningJob] {
-        &self.running
-    }
-
-    /// Returns `true` if no job outlived the shutdown.
-    pub fn is_complete(&self) -> bool {
-        self.running.is_empty()
     }
 }
 
