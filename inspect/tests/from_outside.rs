@@ -49,6 +49,10 @@ const TESTS: &[Entry] = &[
         several_loops_answer_together,
     ),
     (
+        "each worker of a program is shown with its tasks",
+        each_worker_is_shown,
+    ),
+    (
         "the socket is this user's alone, and gone with the program",
         the_socket_is_this_users_alone,
     ),
@@ -110,7 +114,7 @@ macro_rules! programs {
     };
 }
 
-programs! { waits blocks rests runs_two_loops has_many_tasks has_some_tasks is_busy }
+programs! { waits blocks rests runs_two_loops has_workers has_many_tasks has_some_tasks is_busy }
 
 fn main() -> ExitCode {
     let tests = TESTS.iter().map(|&(name, test)| Test::new(name, test));
@@ -353,6 +357,36 @@ fn several_loops_answer_together() {
     assert_eq!(answer.iter().filter(|it| it["task"].is_u64()).count(), 2);
     child.press_ctrl_c();
     child.finish().exited_with(7);
+}
+
+#[asyncio::main(workers = 2)]
+async fn has_workers() {
+    asyncio::current_task().unwrap().set_name("at home");
+    let there = asyncio::spawn_on(asyncio::workers()[1], || async {
+        asyncio::current_task().unwrap().set_name("away");
+        sleep(HOUR).await;
+    });
+    // Until it has its name.
+    asyncio::spawn_on(asyncio::workers()[1], || async {})
+        .await
+        .unwrap();
+    say_ready();
+    there.await.unwrap();
+}
+
+fn each_worker_is_shown() {
+    let folder = Folder::new();
+    let (child, pid) = folder.start("has_workers");
+    let answer = ask(&mut folder.connect(pid), "ps");
+    assert_eq!(answer[0]["loops"], 2, "{answer:?}");
+    let loop_of = |key: &str, value: &str| {
+        let line = answer.iter().find(|line| line[key] == value);
+        line.unwrap_or_else(|| panic!("{value}: {answer:?}"))["loop"].clone()
+    };
+    assert_eq!(loop_of("thread", "main"), loop_of("name", "at home"));
+    assert_eq!(loop_of("thread", "asyncio-loop-1"), loop_of("name", "away"));
+    interrupt(child);
+    assert!(!folder.socket(pid).exists());
 }
 
 fn the_socket_is_this_users_alone() {

@@ -55,14 +55,18 @@ impl Observers {
         Some(Observers::of(event_loop, options, wishes, dumps))
     }
 
-    /// Lets those look on that know of several loops; see [`draw_siblings`], too. `asyncio-ps` shows the first one.
+    /// Lets those look on that are asked for, but for the time line: that is [`draw_siblings`].
     pub(super) fn of_sibling(event_loop: &EventLoop, settings: &Settings) -> Option<Observers> {
         if let Some(limit) = settings.blocked_loop_after {
             begin_watchdog(event_loop, limit);
         }
-        settings.dump_on_signal.then(|| Observers {
-            _dumps: Some(Dumps::begin(event_loop)),
-            _inspection: None,
+        let inspect = WISHES
+            .get_or_init(look_up)
+            .as_deref()
+            .is_some_and(|wishes| wishes.inspect);
+        (inspect || settings.dump_on_signal).then(|| Observers {
+            _dumps: settings.dump_on_signal.then(|| Dumps::begin(event_loop)),
+            _inspection: begin_inspection(event_loop, inspect),
         })
     }
 
@@ -80,11 +84,16 @@ impl Observers {
         }
         let inspect = wishes.is_some_and(|wishes| wishes.inspect);
         Box::new(Observers {
-            _inspection: inspect
-                .then(|| Inspection::begin_or_say(event_loop))
-                .flatten(),
+            _inspection: begin_inspection(event_loop, inspect),
             _dumps: dumps.then(|| Dumps::begin(event_loop)),
         })
+    }
+}
+
+fn begin_inspection(event_loop: &EventLoop, is_wanted: bool) -> Option<Inspection> {
+    match is_wanted {
+        true => Inspection::begin_or_say(event_loop),
+        false => None,
     }
 }
 
