@@ -184,3 +184,31 @@ fn a_handler_that_panics_is_reported_and_called_again() {
     assert_eq!(reports.get(), 2);
     event_loop.close().unwrap();
 }
+
+/// Removes a handler when it is dropped.
+struct Removes(EventLoop, i32);
+
+impl Drop for Removes {
+    fn drop(&mut self) {
+        self.0.remove_signal_handler(self.1);
+    }
+}
+
+#[test]
+fn what_a_callback_holds_may_remove_handlers_as_it_goes() {
+    let _alone = alone();
+    let event_loop = EventLoop::new().unwrap();
+    for removes_by_hand in [true, false] {
+        counting(&event_loop, SIGUSR2, 1);
+        let held = Rc::new(Removes(event_loop.clone(), SIGUSR2));
+        let callback = move || assert!(!held.0.is_closed());
+        event_loop.add_signal_handler(SIGUSR1, callback).unwrap();
+        if removes_by_hand {
+            assert!(event_loop.remove_signal_handler(SIGUSR1));
+        } else {
+            event_loop.add_signal_handler(SIGUSR1, || ()).unwrap();
+        }
+        assert!(!event_loop.remove_signal_handler(SIGUSR2));
+    }
+    event_loop.close().unwrap();
+}
