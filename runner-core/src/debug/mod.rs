@@ -23,7 +23,7 @@
 //! that made them, and [`RunnerBuilder::blocked_loop_after`](crate::RunnerBuilder::blocked_loop_after) watches for blocked
 //! loops.
 //!
-//! Debug mode is meant for development: it reads a clock after each poll, and keeps each task's name for the time of it.
+//! Debug mode is meant for development: it reads a clock after each poll, and answers two more signals.
 //!
 //! # From outside
 //!
