@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::stopwatch::Stopwatch;
 use super::{EventLoop, LoopCore};
@@ -90,6 +90,7 @@ impl EventLoopBuilder {
     ///
     /// None with the drivers of this crate, which open nothing before it is needed.
     pub fn build(self) -> io::Result<EventLoop> {
+        let has_system_time = self.driver.is_none() && !self.virtual_time;
         let driver = self
             .driver
             .unwrap_or_else(|| Box::new(PollingDriver::new()));
@@ -103,7 +104,11 @@ impl EventLoopBuilder {
             .unwrap_or(Duration::from_millis(100));
         let core = LoopCore {
             scheduler: Scheduler::new(driver.notifier()),
-            epoch: driver.now(),
+            epoch: match has_system_time {
+                true => system_epoch(),
+                false => driver.now(),
+            },
+            has_system_time,
             driver: RefCell::new(Some(driver)),
             timers: RefCell::new(Timers::new()),
             timer_due: Cell::new(false),
@@ -141,6 +146,12 @@ impl EventLoopBuilder {
         event_loop.offer_to_console();
         Ok(event_loop)
     }
+}
+
+/// One time for all loops: a look at the clock is a fair part of what it takes to make one.
+fn system_epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
 }
 
 /// `ASYNCIO_DEBUG`: unset, empty, `0` and `false` mean off.

@@ -116,8 +116,10 @@ pub(crate) struct LoopCore {
     timers: RefCell<Timers<TimerEntry>>,
     /// A deadline was due already when it was set: it is looked at in the next turn even if nothing waits.
     timer_due: Cell<bool>,
-    /// The driver's time when the loop was made.
+    /// A time by the driver's clock, not after the loop was made.
     epoch: Instant,
+    /// The driver's clock is the system's.
+    has_system_time: bool,
     /// The descriptors that are watched.
     sources: Sources,
     /// Async generators that are under way.

@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::stopwatch::Taken;
+use super::stopwatch::{Clock, Taken};
 use super::{EventLoop, LoopCore};
 use crate::decimal::{Millis, Seconds};
 use crate::driver::Wait;
@@ -103,7 +103,7 @@ impl LoopCore {
         self.note_time();
     }
 
-    /// Tells the scheduler the time, in hundredths of a second since the loop was made, for those who may ask how old a task is.
+    /// Tells the scheduler the time, in hundredths of a second, for those who may ask how old a task is.
     ///
     /// Once per look at the system, and so at least once in some sixty polls: a clock for each task would cost more than the
     /// last digit of its age is worth.
@@ -114,10 +114,13 @@ impl LoopCore {
         }
     }
 
-    /// Never 0.
+    /// Since some moment of the past; never 0. Where the clock is the system's, its tick is exact enough.
     pub(crate) fn hundredths(&self) -> u32 {
+        if self.has_system_time {
+            return hundredths(Clock::coarse().now());
+        }
         let elapsed = self.now().saturating_duration_since(self.epoch);
-        u32::try_from(elapsed.as_millis() / 10 + 1).unwrap_or(u32::MAX)
+        hundredths(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// What comes now is no part of the next step: its begin has to be looked up.
@@ -262,6 +265,11 @@ impl LoopCore {
     pub(crate) fn end_dumps(&self) {
         self.set_watched(Interest::DUMPS, false);
     }
+}
+
+/// Begins again after a year, but not with 0, which is no time.
+fn hundredths(nanos: u64) -> u32 {
+    ((nanos / 10_000_000) as u32).wrapping_add(1).max(1)
 }
 
 /// What fired too late, in one look at the timers.

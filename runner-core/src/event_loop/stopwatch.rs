@@ -85,11 +85,16 @@ fn nanos(limit: Duration) -> u64 {
 
 /// One of two clocks. They tell the same time, but for the tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Clock {
+pub(super) struct Clock {
     is_coarse: bool,
 }
 
 impl Clock {
+    /// The one of the system's tick.
+    pub(super) fn coarse() -> Clock {
+        Clock { is_coarse: true }
+    }
+
     /// The cheapest that is exact enough for steps that take as long as `limit`.
     #[inline]
     fn for_limit(limit: u64) -> Clock {
@@ -108,7 +113,7 @@ impl Clock {
     /// Nanoseconds since some moment of the past; never 0.
     #[cfg(target_os = "linux")]
     #[inline]
-    fn now(self) -> u64 {
+    pub(super) fn now(self) -> u64 {
         let clock = match self.is_coarse {
             true => libc::CLOCK_MONOTONIC_COARSE,
             false => libc::CLOCK_MONOTONIC,
@@ -125,7 +130,7 @@ impl Clock {
 
     /// Nanoseconds since some moment of the past; never 0.
     #[cfg(not(target_os = "linux"))]
-    fn now(self) -> u64 {
+    pub(super) fn now(self) -> u64 {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         let start = START.get_or_init(std::time::Instant::now);
         start.elapsed().as_nanos() as u64 + 1

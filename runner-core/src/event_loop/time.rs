@@ -167,7 +167,7 @@ fn far_future(now: Instant) -> Instant {
 }
 
 impl LoopCore {
-    /// Nanoseconds since the loop was made. 584 years fit; what is later is never.
+    /// Nanoseconds since `epoch`. 584 years fit; what is later is never.
     pub(super) fn nanos(&self, instant: Instant) -> u64 {
         u64::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(NEVER)
     }

@@ -320,7 +320,7 @@ impl TaskCell {
     pub(crate) fn age(&self, now: u32) -> Option<u32> {
         match self.born.get() {
             0 => None,
-            born => Some(now.saturating_sub(born)),
+            born => Some(now.wrapping_sub(born)),
         }
     }
 
