@@ -386,25 +386,32 @@ fn without_either_option_the_signals_end_the_process() {
 }
 
 fn dumps_and_closes() {
-    let runner = Runner::builder().dump_on_signal(true).build();
-    runner.run(yield_now()).unwrap();
-    println!("between");
-    read_line();
-    runner.run(yield_now()).unwrap();
-    runner.close().unwrap();
-    println!("closed");
+    for end in ["first closed", "second closed"] {
+        let runner = Runner::builder().dump_on_signal(true).build();
+        runner.run(yield_now()).unwrap();
+        println!("between");
+        read_line();
+        runner.run(yield_now()).unwrap();
+        runner.close().unwrap();
+        println!("{end}");
+    }
+    asyncio::run(yield_now()).unwrap();
+    println!("ran without dumps");
     read_line();
 }
 
 fn after_the_close_the_signals_do_what_they_did_before() {
     for signal in [libc::SIGUSR1, libc::SIGQUIT] {
         let mut child = start("dumps_and_closes");
-        child.wait_for_line("between");
-        child.signal(signal);
-        child.wait_for_line("the event loop in thread 'main' is not being run");
-        child.type_bytes(b"\n");
-        child.wait_for_line("the tasks of the event loop in thread 'main'");
-        child.wait_for_line("closed");
+        for end in ["first closed", "second closed"] {
+            child.wait_for_line("between");
+            child.signal(signal);
+            child.wait_for_line("the event loop in thread 'main' is not being run");
+            child.type_bytes(b"\n");
+            child.wait_for_line("the tasks of the event loop in thread 'main'");
+            child.wait_for_line(end);
+        }
+        child.wait_for_line("ran without dumps");
         child.signal(signal);
         child.finish().died_of(signal);
     }

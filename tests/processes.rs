@@ -103,6 +103,11 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "a signal that its parent answers with a dump kills a forked child, also one with a runner of its own",
+        "fork_and_dump",
+        &["the child died of 10", "parent: alive"],
+    ),
+    (
         "a program that is executed inherits no descriptor and no mask",
         "exec",
         &[
@@ -249,7 +254,8 @@ macro_rules! programs {
 }
 
 programs! {
-    unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt fork_and_listen fork_and_spawn exec
+    unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt fork_and_listen
+    fork_and_dump fork_and_spawn exec
     no_descriptors few_descriptors broken_poller idle many_runners endless_job reading_job deaf_to_children
 }
 
@@ -505,6 +511,29 @@ mod fork_and_listen {
         unsafe { libc::raise(libc::SIGUSR1) };
         listener.recv().await.unwrap();
         println!("parent: heard it");
+    }
+}
+
+mod fork_and_dump {
+    use super::*;
+
+    fn answering() -> Runner {
+        let builder = Runner::builder().dump_on_signal(true);
+        builder.interrupt(false).build()
+    }
+
+    pub(super) fn main() {
+        let runner = answering();
+        runner.run(async {}).unwrap();
+        fork(|| {
+            let ask = async {
+                // SAFETY: no preconditions.
+                unsafe { libc::raise(libc::SIGUSR1) };
+                println!("child: still alive");
+            };
+            answering().run(ask).unwrap();
+        });
+        runner.run(async { println!("parent: alive") }).unwrap();
     }
 }
 

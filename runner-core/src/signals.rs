@@ -52,7 +52,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 #[cfg(unix)]
-pub(crate) use subscribe::{Subscription, subscribe};
+pub(crate) use subscribe::{StandBy, Subscription, listeners_stayed_behind, subscribe};
 #[cfg(unix)]
 use unix::{Action, on_signal, start_thread};
 

@@ -344,7 +344,7 @@ impl RunnerBuilder {
             presses: Rc::default(),
             closes_next: Cell::new(false),
             armed: Cell::new(None),
-            observers: Cell::new(None),
+            observers: Cell::default(),
             crew: Cell::new(None),
         }
     }

@@ -3,44 +3,100 @@
 //! The loop answers itself, in its turn. One that does not answer in time is blocked, and is told about from outside, with
 //! what it has published of itself (`watchdog.rs`). The signals are the runner's from its first use to the end of its close;
 //! in between SIGUSR1 must not kill the program. One that the program ignores or handles itself stays as it is.
+//!
+//! All loops of the process share one listener for each signal, which stands by from the first of them on: the two handlers are
+//! put in place once, not with each runtime.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::debug::dump_tasks_of;
 use crate::event_loop::{EventLoop, LoopHandle, running_loop};
 use crate::logging::write_to_stderr;
-use crate::signals::{Subscription, is_free, subscribe};
+use crate::signals::{self, StandBy, is_free};
 use crate::threads::{NotGiven, handover, start_thread};
 use crate::watchdog::Beat;
 
 /// The loop is given so long to answer, as long as with Ctrl-C.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The signals that are answered, while this lives.
+/// The questions.
+const SIGNALS: [(i32, &str); 2] = [(libc::SIGQUIT, "SIGQUIT"), (libc::SIGUSR1, "SIGUSR1")];
+
+/// Who answers.
+static ANSWERING: Mutex<Answering> = Mutex::new(Answering {
+    stand_bys: [const { None }; SIGNALS.len()],
+    loops: Vec::new(),
+});
+
+struct Answering {
+    /// One for each of the [`SIGNALS`] that was found free.
+    stand_bys: [Option<StandBy>; SIGNALS.len()],
+    /// In the order in which they began to answer.
+    loops: Vec<Asked>,
+}
+
+/// `None` in a forked child: the thread that would ask stayed in the parent, and somebody there may have held the lock.
+///
+/// No user code runs under the lock, so a poisoned one is still whole.
+fn answering() -> Option<MutexGuard<'static, Answering>> {
+    let stayed_behind = signals::listeners_stayed_behind();
+    (!stayed_behind).then(|| ANSWERING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Answering {
+    fn add(&mut self, asked: Asked) {
+        self.loops.push(asked);
+        for ((signal, name), stand_by) in SIGNALS.into_iter().zip(&mut self.stand_bys) {
+            if stand_by.is_none() && is_free(signal) {
+                *stand_by = StandBy::new(signal, Arc::new(move || ask_all(name))).ok();
+            }
+        }
+        self.set_wanted(true);
+    }
+
+    fn remove(&mut self, handle: &LoopHandle) {
+        self.loops.retain(|asked| !asked.handle.is_same(handle));
+        self.set_wanted(!self.loops.is_empty());
+    }
+
+    fn set_wanted(&self, wanted: bool) {
+        let stand_bys = self.stand_bys.iter().flatten();
+        stand_bys.for_each(|stand_by| stand_by.set_wanted(wanted));
+    }
+}
+
+/// On the thread of the signal listeners, which must not be kept waiting.
+fn ask_all(signal: &'static str) {
+    let loops = answering().map(|answering| answering.loops.clone());
+    for asked in loops.into_iter().flatten() {
+        Question { asked, signal }.ask();
+    }
+}
+
+/// A loop that answers.
+#[derive(Clone)]
+struct Asked {
+    handle: LoopHandle,
+    beat: Arc<Beat>,
+}
+
+/// One loop answers, while this lives.
 pub(super) struct Dumps {
     event_loop: EventLoop,
-    _subscriptions: Vec<Subscription>,
 }
 
 impl Dumps {
     /// From now on the signals are answered that nobody else deals with.
     pub(super) fn begin(event_loop: &EventLoop) -> Dumps {
-        let beat = event_loop.core().begin_dumps();
-        let signals = [(libc::SIGQUIT, "SIGQUIT"), (libc::SIGUSR1, "SIGUSR1")];
-        let subscriptions = signals
-            .into_iter()
-            .filter(|(signal, _)| is_free(*signal))
-            .filter_map(|(signal, name)| {
-                let question = Question {
-                    handle: event_loop.handle(),
-                    beat: beat.clone(),
-                    signal: name,
-                };
-                subscribe(signal, Arc::new(move || question.ask())).ok()
-            });
+        let asked = Asked {
+            handle: event_loop.handle(),
+            beat: event_loop.core().begin_dumps(),
+        };
+        if let Some(mut answering) = answering() {
+            answering.add(asked);
+        }
         Dumps {
-            _subscriptions: subscriptions.collect(),
             event_loop: event_loop.clone(),
         }
     }
@@ -48,6 +104,9 @@ impl Dumps {
 
 impl Drop for Dumps {
     fn drop(&mut self) {
+        if let Some(mut answering) = answering() {
+            answering.remove(&self.event_loop.handle());
+        }
         self.event_loop.core().end_dumps();
     }
 }
@@ -55,17 +114,15 @@ impl Drop for Dumps {
 /// What a signal asks.
 #[derive(Clone)]
 struct Question {
-    handle: LoopHandle,
-    beat: Arc<Beat>,
+    asked: Asked,
     signal: &'static str,
 }
 
 impl Question {
-    /// On the thread of the signal listeners, which must not be kept waiting.
     fn ask(&self) {
         let (done, answer) = handover();
         let question = self.clone();
-        let asked = self.handle.call_soon_threadsafe(move || {
+        let asked = self.asked.handle.call_soon_threadsafe(move || {
             question.answer();
             done.give(());
         });
@@ -85,7 +142,7 @@ impl Question {
 
     /// On the loop's thread.
     fn answer(&self) {
-        let (signal, thread) = (self.signal, self.beat.thread().name());
+        let (signal, thread) = (self.signal, self.asked.beat.thread().name());
         let dump = dump_tasks_of(&running_loop()).to_string();
         let dump = dump.trim_end();
         write_to_stderr(format_args!(
@@ -94,14 +151,14 @@ impl Question {
     }
 
     fn answer_from_outside(&self) {
-        let (signal, thread) = (self.signal, self.beat.thread());
-        if self.beat.word().is_idle() {
+        let (signal, thread) = (self.signal, self.asked.beat.thread());
+        if self.asked.beat.word().is_idle() {
             let name = thread.name();
             return write_to_stderr(format_args!(
                 "{signal}: the event loop in thread '{name}' is not being run; it will answer when it is"
             ));
         }
-        let (step, state) = (self.beat.step(), thread.state(None));
+        let (step, state) = (self.asked.beat.step(), thread.state(None));
         write_to_stderr(format_args!(
             "{signal}: the event loop does not answer; it is blocked by {step}{state}"
         ));

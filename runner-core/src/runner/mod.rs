@@ -146,7 +146,7 @@ pub struct Runner {
     /// From such a run to its close: the signals.
     armed: Cell<Option<Armed>>,
     /// While the runner is initialised.
-    observers: Cell<Option<Box<Observers>>>,
+    observers: Cell<Observers>,
     /// While the runner is initialised: the other workers.
     crew: Cell<Option<Box<Crew>>>,
 }

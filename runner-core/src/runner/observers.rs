@@ -16,9 +16,10 @@ use crate::logging::{Level, say};
 use crate::timeline::{DEFAULT_LIMIT, Timeline};
 
 /// Those who are there until the runner is closed.
+#[derive(Default)]
 pub(super) struct Observers {
     _dumps: Option<Dumps>,
-    _inspection: Option<Inspection>,
+    _inspection: Option<Box<Inspection>>,
 }
 
 /// What the environment asks for.
@@ -42,7 +43,7 @@ fn look_up() -> Option<Box<Wishes>> {
 impl Observers {
     /// Lets those look on that the builder or the environment asks for.
     #[inline]
-    pub(super) fn begin(event_loop: &EventLoop, options: &Options) -> Option<Box<Observers>> {
+    pub(super) fn begin(event_loop: &EventLoop, options: &Options) -> Observers {
         if let Some(limit) = options.blocked_loop_after {
             begin_watchdog(event_loop, limit);
         }
@@ -50,13 +51,13 @@ impl Observers {
         let dumps = options.dump_on_signal;
         let dumps = dumps.unwrap_or_else(|| event_loop.debug());
         if wishes.is_none() && options.trace.is_none() && !dumps {
-            return None;
+            return Observers::default();
         }
-        Some(Observers::of(event_loop, options, wishes, dumps))
+        Observers::of(event_loop, options, wishes, dumps)
     }
 
     /// Lets those look on that are asked for, but for the time line: that is [`draw_siblings`].
-    pub(super) fn of_sibling(event_loop: &EventLoop, settings: &Settings) -> Option<Observers> {
+    pub(super) fn of_sibling(event_loop: &EventLoop, settings: &Settings) -> Observers {
         if let Some(limit) = settings.blocked_loop_after {
             begin_watchdog(event_loop, limit);
         }
@@ -64,10 +65,10 @@ impl Observers {
             .get_or_init(look_up)
             .as_deref()
             .is_some_and(|wishes| wishes.inspect);
-        (inspect || settings.dump_on_signal).then(|| Observers {
+        Observers {
             _dumps: settings.dump_on_signal.then(|| Dumps::begin(event_loop)),
             _inspection: begin_inspection(event_loop, inspect),
-        })
+        }
     }
 
     #[cold]
@@ -77,22 +78,22 @@ impl Observers {
         options: &Options,
         wishes: Option<&Wishes>,
         dumps: bool,
-    ) -> Box<Observers> {
+    ) -> Observers {
         let by_environment = || wishes.and_then(|wishes| wishes.trace.as_deref());
         if let Some(path) = options.trace.as_deref().or_else(by_environment) {
             begin_trace(event_loop, path);
         }
         let inspect = wishes.is_some_and(|wishes| wishes.inspect);
-        Box::new(Observers {
+        Observers {
             _inspection: begin_inspection(event_loop, inspect),
             _dumps: dumps.then(|| Dumps::begin(event_loop)),
-        })
+        }
     }
 }
 
-fn begin_inspection(event_loop: &EventLoop, is_wanted: bool) -> Option<Inspection> {
+fn begin_inspection(event_loop: &EventLoop, is_wanted: bool) -> Option<Box<Inspection>> {
     match is_wanted {
-        true => Inspection::begin_or_say(event_loop),
+        true => Inspection::begin_or_say(event_loop).map(Box::new),
         false => None,
     }
 }

@@ -13,10 +13,12 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
+use super::Disposition;
 use super::unix::{self, Action};
+use crate::fork::ForkGuard;
 
 /// Told once for each signal.
 type Listener = Arc<dyn Fn() + Send + Sync>;
@@ -26,6 +28,13 @@ const SIGNAL_COUNT: usize = 65;
 
 /// Delivered and not passed on yet, by number. The handler touches nothing else but the bell.
 static DELIVERED: [AtomicU32; SIGNAL_COUNT] = [const { AtomicU32::new(0) }; SIGNAL_COUNT];
+
+/// How many listen who do not stand by, by number.
+static SUBSCRIBED: [AtomicU32; SIGNAL_COUNT] = [const { AtomicU32::new(0) }; SIGNAL_COUNT];
+
+/// Whether who stands by wants the signal at this moment, by number. If it does not, and nobody else listens, a handler that
+/// stayed does what the system does.
+static WANTED: [AtomicBool; SIGNAL_COUNT] = [const { AtomicBool::new(false) }; SIGNAL_COUNT];
 
 /// The way to the thread; set before the first handler is installed.
 static THREAD: OnceLock<Thread> = OnceLock::new();
@@ -42,6 +51,8 @@ struct Thread {
     bell: UnixStream,
     /// The process that it lives in; a forked child has only a copy of this.
     pid: u32,
+    /// The same without a system call; a handler asks the system itself.
+    fork: ForkGuard,
 }
 
 struct Table {
@@ -72,6 +83,8 @@ struct Listening {
     listener: Listener,
     /// Signals that came since it was subscribed, and that it was not told of yet.
     owed: u32,
+    /// It is there for good, whether it wants the signal or not.
+    stands_by: bool,
 }
 
 impl Entry {
@@ -89,7 +102,7 @@ impl Entry {
 ///
 /// No user code runs under the lock, so a poisoned one is still whole.
 fn table() -> Option<MutexGuard<'static, Table>> {
-    if !is_foreign() {
+    if !listeners_stayed_behind() {
         return Some(TABLE.lock().unwrap_or_else(PoisonError::into_inner));
     }
     match TABLE.try_lock() {
@@ -100,10 +113,8 @@ fn table() -> Option<MutexGuard<'static, Table>> {
 }
 
 /// Returns `true` in a process that was forked from the one in which the thread lives.
-fn is_foreign() -> bool {
-    THREAD
-        .get()
-        .is_some_and(|thread| thread.pid != std::process::id())
+pub(crate) fn listeners_stayed_behind() -> bool {
+    THREAD.get().is_some_and(|thread| thread.fork.is_forked())
 }
 
 /// Runs `work` while nobody can begin or cease to listen.
@@ -173,34 +184,76 @@ pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscript
     refuse(signal)?;
     start_thread()?;
     let mut table = table().ok_or_else(stayed_behind)?;
-    table.last_id += 1;
-    let id = table.last_id;
-    let listening = Listening {
-        id,
-        listener,
-        owed: 0,
-    };
-    if let Some(entry) = table.entry(signal) {
-        // What was delivered before is not for the newcomer. The thread is on its way: it was rung for it.
-        entry.settle(signal);
-        entry.listeners.push(listening);
-    } else {
-        // Left over from earlier listeners, who are gone.
-        DELIVERED[signal as usize].store(0, Ordering::Release);
-        let beneath =
-            Action::subscribed()
-                .install(signal)
-                .map_err(|error| match error.raw_os_error() {
-                    // The C library keeps some numbers for itself.
-                    Some(libc::EINVAL) => invalid(format!("invalid signal number {signal}")),
-                    _ => error,
-                })?;
-        table.signals[signal as usize] = Some(Entry {
-            beneath,
-            listeners: vec![listening],
-        });
-    }
+    let id = table.listen(signal, listener, false)?;
+    SUBSCRIBED[signal as usize].fetch_add(1, Ordering::SeqCst);
     Ok(Subscription { signal, id })
+}
+
+impl Table {
+    /// Adds a listener, and puts our handler in place if it is the first one; returns the listener's number.
+    fn listen(&mut self, signal: i32, listener: Listener, stands_by: bool) -> io::Result<u64> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let listening = Listening {
+            id,
+            listener,
+            owed: 0,
+            stands_by,
+        };
+        let place = &mut self.signals[signal as usize];
+        match place {
+            Some(entry) => {
+                if entry.only_stands_by() {
+                    entry.take_over(signal)?;
+                }
+                // What was delivered before is not for the newcomer. The thread is on its way: it was rung for it.
+                entry.settle(signal);
+                entry.listeners.push(listening);
+            }
+            None => {
+                // Left over from earlier listeners, who are gone.
+                DELIVERED[signal as usize].store(0, Ordering::Release);
+                *place = Some(Entry {
+                    beneath: install(signal)?,
+                    listeners: vec![listening],
+                });
+            }
+        }
+        Ok(id)
+    }
+}
+
+impl Entry {
+    /// All who listen stand by.
+    fn only_stands_by(&self) -> bool {
+        self.listeners.iter().all(|listening| listening.stands_by)
+    }
+
+    /// Puts our handler in place, unless it is there. Somebody may have replaced it meanwhile.
+    fn take_over(&mut self, signal: i32) -> io::Result<()> {
+        if !Action::of(signal)?.is_subscribed() {
+            self.beneath = install(signal)?;
+        }
+        Ok(())
+    }
+
+    /// Takes our handler off when the last has gone who does not stand by, unless it may stay.
+    fn give_back(&self, signal: i32) {
+        if self.listeners.is_empty() || self.beneath.disposition() != Disposition::Default {
+            restore(signal, &self.beneath);
+        }
+    }
+}
+
+/// Puts our handler in place, and returns what was there.
+fn install(signal: i32) -> io::Result<Action> {
+    Action::subscribed()
+        .install(signal)
+        .map_err(|error| match error.raw_os_error() {
+            // The C library keeps some numbers for itself.
+            Some(libc::EINVAL) => invalid(format!("invalid signal number {signal}")),
+            _ => error,
+        })
 }
 
 impl Drop for Subscription {
@@ -215,13 +268,46 @@ impl Drop for Subscription {
             .iter()
             .position(|listening| listening.id == self.id)
             .map(|position| entry.listeners.remove(position));
+        SUBSCRIBED[self.signal as usize].fetch_sub(1, Ordering::SeqCst);
+        if entry.only_stands_by() {
+            entry.give_back(self.signal);
+        }
         if entry.listeners.is_empty() {
-            if let Some(entry) = table.signals[self.signal as usize].take() {
-                restore(self.signal, &entry.beneath);
-            }
+            table.signals[self.signal as usize] = None;
         }
         drop(table);
         drop(gone);
+    }
+}
+
+/// A listener that is there until the process ends, and wants the signal at times.
+///
+/// Neither its begin nor its end looks at what the process does about the signal: whoever has replaced the handler
+/// meanwhile has the signal, and who then makes it the system's again has made it so for good.
+pub(crate) struct StandBy {
+    signal: i32,
+}
+
+impl StandBy {
+    /// Has `listener` called as [`subscribe`] does, at those times that [`set_wanted`](StandBy::set_wanted) says, and at others
+    /// at which somebody else listens.
+    ///
+    /// There is one for each signal at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`].
+    pub(crate) fn new(signal: i32, listener: Listener) -> io::Result<StandBy> {
+        refuse(signal)?;
+        start_thread()?;
+        let mut table = table().ok_or_else(stayed_behind)?;
+        table.listen(signal, listener, true)?;
+        Ok(StandBy { signal })
+    }
+
+    /// From now on the signal is wanted, or it is not.
+    pub(crate) fn set_wanted(&self, wanted: bool) {
+        WANTED[self.signal as usize].store(wanted, Ordering::Release);
     }
 }
 
@@ -270,9 +356,10 @@ fn start_thread() -> io::Result<()> {
         let _ = THREAD.set(Thread {
             bell,
             pid: std::process::id(),
+            fork: ForkGuard::new(),
         });
     }
-    if is_foreign() {
+    if listeners_stayed_behind() {
         return Err(stayed_behind());
     }
     Ok(())
@@ -314,17 +401,31 @@ fn owed() -> Vec<(Listener, u32)> {
 /// the `write` never fails, and `errno` of the interrupted code stays as it was.
 pub(super) fn deliver(signal: i32) {
     let Some(thread) = THREAD.get() else { return };
-    if thread.pid != std::process::id() {
-        // A forked child has inherited the handler, but not the thread: there the signal does what it does by default.
-        let _ = Action::default().install(signal);
-        unix::raise_unblocked(signal);
-        return;
-    }
     let Some(delivered) = DELIVERED.get(signal as usize) else {
         return;
     };
+    // A forked child has inherited the handler, but not the thread.
+    if thread.pid != std::process::id() || !is_wanted(signal) {
+        return do_as_the_system(signal);
+    }
     if delivered.fetch_add(1, Ordering::AcqRel) == 0 {
         unix::write_one(&thread.bell);
+    }
+}
+
+fn is_wanted(signal: i32) -> bool {
+    let index = signal as usize;
+    SUBSCRIBED[index].load(Ordering::SeqCst) > 0 || WANTED[index].load(Ordering::Acquire)
+}
+
+/// What would have been done without us. Runs inside of a signal handler, by system calls that may be made there.
+///
+/// If our handler is not the process's any more, then another has called it, as one that it found there; that one knows what
+/// to do.
+fn do_as_the_system(signal: i32) {
+    if Action::of(signal).is_ok_and(|action| action.is_subscribed()) {
+        let _ = Action::default().install(signal);
+        unix::raise_unblocked(signal);
     }
 }
 

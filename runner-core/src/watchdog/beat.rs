@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::thread_state::ThreadId;
@@ -31,6 +31,9 @@ static NAMES: LazyLock<Mutex<HashMap<u64, String>>> = LazyLock::new(Mutex::defau
 /// How many loops are looked at. Names are kept while there are any.
 static BEATS: AtomicUsize = AtomicUsize::new(0);
 
+/// There are names to forget when the last loop is looked at no more. Written under the lock.
+static HAS_NAMES: AtomicBool = AtomicBool::new(false);
+
 /// No user code runs under the lock, so a poisoned one is still whole.
 fn names() -> MutexGuard<'static, HashMap<u64, String>> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -39,7 +42,9 @@ fn names() -> MutexGuard<'static, HashMap<u64, String>> {
 /// Keeps the name of a task that has not ended.
 pub(crate) fn note_name(task: u64, name: &str) {
     if BEATS.load(Ordering::Relaxed) != 0 {
-        names().insert(task & TASK_MASK, name.to_owned());
+        let mut names = names();
+        HAS_NAMES.store(true, Ordering::Relaxed);
+        names.insert(task & TASK_MASK, name.to_owned());
     }
 }
 
@@ -131,8 +136,10 @@ impl Beat {
 
 impl Drop for Beat {
     fn drop(&mut self) {
-        if BEATS.fetch_sub(1, Ordering::Relaxed) == 1 {
-            names().clear();
+        if BEATS.fetch_sub(1, Ordering::Relaxed) == 1 && HAS_NAMES.load(Ordering::Relaxed) {
+            let mut names = names();
+            HAS_NAMES.store(false, Ordering::Relaxed);
+            names.clear();
         }
     }
 }

@@ -2,14 +2,19 @@
 //!
 //! On Linux this is read from `/proc`, without disturbing the thread. Elsewhere nothing is known.
 
-use crate::decimal::Seconds;
+#[cfg(target_os = "linux")]
+use std::cell::Cell;
 use std::fmt;
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
+
+use crate::decimal::Seconds;
+#[cfg(target_os = "linux")]
+use crate::fork::{self, ForkGuard};
 
 /// A thread, for the system and for people.
 pub(crate) struct ThreadId {
-    name: String,
+    thread: Thread,
     #[cfg(target_os = "linux")]
     number: i32,
 }
@@ -33,14 +38,14 @@ impl fmt::Display for ThreadState {
 impl ThreadId {
     pub(crate) fn current() -> ThreadId {
         ThreadId {
-            name: thread::current().name().unwrap_or("unnamed").to_owned(),
+            thread: thread::current(),
             #[cfg(target_os = "linux")]
-            number: rustix::thread::gettid().as_raw_nonzero().get(),
+            number: number(),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.thread.name().unwrap_or("unnamed")
     }
 
     /// Returns the system's number for it.
@@ -53,6 +58,25 @@ impl ThreadId {
     pub(crate) fn number(&self) -> i32 {
         self.number
     }
+}
+
+/// Returns the system's number for this thread, which is asked once: a loop is made in less time.
+#[cfg(target_os = "linux")]
+fn number() -> i32 {
+    thread_local! {
+        /// And the generation of processes that it holds for: a fork gives the thread another one.
+        static KNOWN: Cell<Option<(u32, i32)>> = const { Cell::new(None) };
+    }
+
+    let generation = fork::generation();
+    if let Some((_, number)) = KNOWN.get().filter(|known| known.0 == generation) {
+        return number;
+    }
+    // Before the question, so that no fork goes unnoticed after it.
+    let _installed = ForkGuard::new();
+    let number = rustix::thread::gettid().as_raw_nonzero().get();
+    KNOWN.set(Some((generation, number)));
+    number
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -95,7 +119,7 @@ impl ThreadId {
             let seconds = Seconds(used);
             format!(", and used {seconds:.1} seconds of processor time meanwhile")
         });
-        Some(format!("its thread '{}' {doing}{used}", self.name))
+        Some(format!("its thread '{}' {doing}{used}", self.name()))
     }
 
     /// From the letter that `ps` shows.

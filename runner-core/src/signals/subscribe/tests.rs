@@ -10,6 +10,9 @@ use crate::signals::Disposition;
 const NEWCOMER: i32 = 41;
 const LEFT_OVER: i32 = 42;
 const BENEATH: i32 = 43;
+const STAYS: i32 = 44;
+const PASSED_ON: i32 = 45;
+const REPLACED: i32 = 46;
 
 fn counting(signal: i32) -> (Arc<AtomicU32>, Subscription) {
     let count = Arc::new(AtomicU32::new(0));
@@ -70,4 +73,57 @@ fn what_lies_beneath_changes_without_the_listeners_noticing() {
         !is_default(action)
     }));
     assert!(is_default(&Action::of(BENEATH).unwrap()));
+}
+
+fn stand_by(signal: i32) -> StandBy {
+    StandBy::new(signal, Arc::new(|| ())).unwrap()
+}
+
+fn is_in_place(signal: i32) -> bool {
+    Action::of(signal).unwrap().is_subscribed()
+}
+
+#[test]
+fn the_handler_of_one_who_stands_by_stays() {
+    let stand_by = stand_by(STAYS);
+    assert!(is_in_place(STAYS) && !is_wanted(STAYS));
+    stand_by.set_wanted(true);
+    assert!(is_in_place(STAYS) && is_wanted(STAYS));
+    let (_count, subscription) = counting(STAYS);
+    stand_by.set_wanted(false);
+    assert!(is_in_place(STAYS) && is_wanted(STAYS));
+    drop(subscription);
+    assert!(is_in_place(STAYS) && !is_wanted(STAYS));
+}
+
+#[test]
+fn a_handler_that_nobody_wants_does_nothing_if_another_calls_it() {
+    let stand_by = stand_by(PASSED_ON);
+    // As a handler that was put over ours, and calls what it found.
+    Action::ours().install(PASSED_ON).unwrap();
+    deliver(PASSED_ON);
+    assert!(!is_in_place(PASSED_ON));
+    assert_eq!(
+        DELIVERED[PASSED_ON as usize].load(Ordering::SeqCst),
+        0,
+        "nobody wanted it"
+    );
+    stand_by.set_wanted(true);
+    deliver(PASSED_ON);
+    assert!(!is_in_place(PASSED_ON));
+}
+
+#[test]
+fn what_replaced_the_handler_of_one_who_stands_by_comes_back_after_a_listener() {
+    let _stand_by = stand_by(REPLACED);
+    let theirs = Action::ours();
+    theirs.install(REPLACED).unwrap();
+    let (_count, subscription) = counting(REPLACED);
+    assert!(is_in_place(REPLACED));
+    drop(subscription);
+    assert!(!is_in_place(REPLACED));
+    assert_eq!(
+        Action::of(REPLACED).unwrap().disposition(),
+        Disposition::Handled
+    );
 }
