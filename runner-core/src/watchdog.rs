@@ -100,14 +100,14 @@ impl Shared {
     }
 }
 
-/// Says where in the program the loop's thread is, while it is at that poll.
+/// Says where in the program the loop's thread is, if it is still at that poll; with the feature `backtrace`.
 #[cfg(all(
     feature = "backtrace",
     target_os = "linux",
     target_env = "gnu",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-fn tell_stack(beat: &Beat, word: Word) {
+pub(crate) fn tell_stack(beat: &Beat, word: Word) {
     let name = beat.thread().name().to_owned();
     let asked = stack::ask(beat.thread().number(), || beat.word() == word);
     stack::name_calls_elsewhere(asked, move |told| match told {
@@ -129,7 +129,7 @@ fn tell_stack(beat: &Beat, word: Word) {
     target_env = "gnu",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-fn tell_stack(_: &Beat, _: Word) {}
+pub(crate) fn tell_stack(_: &Beat, _: Word) {}
 
 impl Watchdog {
     /// Starts to look after the loop with that beat.

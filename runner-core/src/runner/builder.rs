@@ -202,10 +202,14 @@ impl RunnerBuilder {
     /// Says whether SIGQUIT (Ctrl-\ on a terminal) and SIGUSR1 make the program print on stderr what each of its tasks waits
     /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode.
     ///
-    /// The signals are taken from the runner's first use to the end of its close, and then do what they did before. One that
+    /// The signals are answered from the runner's first use to the end of its close, and then do what they did before. One that
     /// the program ignores, or has a handler of its own for, is left alone; listeners of [`signal`](crate::signal) are told
     /// beside this. Without either, both signals end the process, by default. If the loop does not answer within 100 ms, the
-    /// program says what blocks it instead, and prints the tasks when the loop goes on.
+    /// program says what blocks it instead (with the feature `backtrace`, on Linux, also where), and prints the tasks when the
+    /// loop goes on.
+    ///
+    /// The handlers stay from the first such runner on, also while there is none; they do what the system does then. A program
+    /// that installs its own later keeps it.
     ///
     /// # Examples
     ///

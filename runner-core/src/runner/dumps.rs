@@ -15,7 +15,7 @@ use crate::event_loop::{EventLoop, LoopHandle, running_loop};
 use crate::logging::write_to_stderr;
 use crate::signals::{self, StandBy, is_free};
 use crate::threads::{NotGiven, handover, start_thread};
-use crate::watchdog::Beat;
+use crate::watchdog::{Beat, tell_stack};
 
 /// The loop is given so long to answer, as long as with Ctrl-C.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -151,16 +151,18 @@ impl Question {
     }
 
     fn answer_from_outside(&self) {
-        let (signal, thread) = (self.signal, self.asked.beat.thread());
-        if self.asked.beat.word().is_idle() {
+        let beat = &self.asked.beat;
+        let (signal, thread, word) = (self.signal, beat.thread(), beat.word());
+        if word.is_idle() {
             let name = thread.name();
             return write_to_stderr(format_args!(
                 "{signal}: the event loop in thread '{name}' is not being run; it will answer when it is"
             ));
         }
-        let (step, state) = (self.asked.beat.step(), thread.state(None));
+        let (step, state) = (beat.step(), thread.state(None));
         write_to_stderr(format_args!(
             "{signal}: the event loop does not answer; it is blocked by {step}{state}"
         ));
+        tell_stack(beat, word);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::thread_state::ThreadId;
 use super::*;
-use crate::Runner;
+use crate::{Runner, RunnerBuilder};
 
 /// The sooner the better; reached only by failing tests.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -116,57 +116,96 @@ fn a_thread_that_sleeps_says_who_put_it_to_sleep() {
 
 #[inline(never)]
 fn holds_the_loop_up(until: &mpsc::Receiver<()>) {
+    // Not by a macro, of which the test would keep what it prints.
+    std::io::stderr().write_all(b"it blocks\n").unwrap();
     let _ = until.recv();
 }
 
-/// Ends when the other end of its standard input is closed.
-fn program() {
+/// Blocks its loop until the other end of its standard input is closed.
+fn program(builder: RunnerBuilder) {
     let (_held, until) = mpsc::channel();
     thread::spawn(move || {
         let _ = std::io::stdin().read(&mut [0]);
         drop(_held);
     });
-    let runner = Runner::builder()
-        .blocked_loop_after(Duration::from_millis(20))
-        .build();
+    let runner = builder.build();
     runner.run(async { holds_the_loop_up(&until) }).unwrap();
+}
+
+/// A process in which the same test is the program.
+struct Blocked {
+    child: Child,
+    said: String,
+}
+
+impl Blocked {
+    const IS_PROGRAM: &str = "WATCHDOG_STACK_TEST_IS_PROGRAM";
+
+    /// `None` in that process, once it is over.
+    fn start(builder: impl FnOnce() -> RunnerBuilder) -> Option<Blocked> {
+        if env::var_os(Blocked::IS_PROGRAM).is_some() {
+            program(builder());
+            return None;
+        }
+        let name = thread::current().name().unwrap().to_owned();
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", &name])
+            .env(Blocked::IS_PROGRAM, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut blocked = Blocked {
+            child: child.unwrap(),
+            said: String::new(),
+        };
+        blocked.read_until("it blocks\n");
+        Some(blocked)
+    }
+
+    fn read_until(&mut self, text: &str) {
+        let mut piece = [0; 4096];
+        while !self.said.contains(text) {
+            let length = self.child.stderr.as_mut().unwrap().read(&mut piece);
+            let piece = &piece[..length.unwrap()];
+            assert!(!piece.is_empty(), "{}", self.said);
+            self.said.push_str(&String::from_utf8_lossy(piece));
+        }
+    }
+
+    /// Waits for the stack, lets the program go on, and returns all that it said.
+    fn tells_its_stack(mut self) -> String {
+        self.read_until("blocked its event loop:");
+        self.read_until("holds_the_loop_up\n");
+        drop(self.child.stdin.take());
+        let stderr = self.child.stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut self.said).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.said);
+        let said = self.said;
+        assert_eq!(said.matches("blocked its event loop:").count(), 1);
+        for hidden in ["run_observed", "on_signal", "task/raw.rs", "catch_unwind"] {
+            assert!(!said.contains(hidden), "{said}");
+        }
+        said
+    }
 }
 
 #[test]
 fn the_watchdog_tells_the_stack_of_a_blocked_loop_from_the_task_inwards() {
-    const IS_PROGRAM: &str = "WATCHDOG_STACK_TEST_IS_PROGRAM";
-    if env::var_os(IS_PROGRAM).is_some() {
-        return program();
+    let builder = || Runner::builder().blocked_loop_after(Duration::from_millis(20));
+    if let Some(blocked) = Blocked::start(builder) {
+        blocked.tells_its_stack();
     }
-    let name = thread::current().name().unwrap().to_owned();
-    let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", &name])
-        .env(IS_PROGRAM, "1")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut piece = [0; 4096];
-    while !said.contains("blocked its event loop:") {
-        let length = stderr.read(&mut piece).unwrap();
-        assert_ne!(length, 0, "{said}");
-        said.push_str(&String::from_utf8_lossy(&piece[..length]));
-    }
-    while !said.contains("holds_the_loop_up\n") {
-        let length = stderr.read(&mut piece).unwrap();
-        assert_ne!(length, 0, "{said}");
-        said.push_str(&String::from_utf8_lossy(&piece[..length]));
-    }
-    drop(child.stdin.take());
-    stderr.read_to_string(&mut said).unwrap();
-    assert!(child.wait().unwrap().success(), "{said}");
-    assert_eq!(said.matches("blocked its event loop:").count(), 1);
-    assert!(said.contains("holds_the_loop_up\n"), "{said}");
-    for hidden in ["run_observed", "on_signal", "task/raw.rs", "catch_unwind"] {
-        assert!(!said.contains(hidden), "{said}");
+}
+
+#[test]
+fn a_blocked_loop_that_is_asked_for_its_tasks_tells_its_stack() {
+    let builder = || Runner::builder().dump_on_signal(true);
+    if let Some(blocked) = Blocked::start(builder) {
+        let child = rustix::process::Pid::from_child(&blocked.child);
+        rustix::process::kill_process(child, rustix::process::Signal::USR1).unwrap();
+        let said = blocked.tells_its_stack();
+        assert!(said.contains("SIGUSR1: the event loop does not answer"));
     }
 }
 
