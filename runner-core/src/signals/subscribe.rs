@@ -9,6 +9,10 @@
 //! what is beneath, and the ladder comes and goes there ([`exchange_beneath`]) without the listeners noticing. So it does
 //! not matter which of the two came first, and which goes first.
 //!
+//! Who comes and goes with each runtime would install a handler and take it off again each time, which costs more than all the
+//! rest of making a runtime. Such a listener stands by ([`StandBy`]): its handler stays, and while nobody wants the signal,
+//! does what the system does about it.
+//!
 //! This file knows neither loops nor what the listeners do.
 
 use std::io;
@@ -184,9 +188,16 @@ pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscript
     refuse(signal)?;
     start_thread()?;
     let mut table = table().ok_or_else(stayed_behind)?;
-    let id = table.listen(signal, listener, false)?;
-    SUBSCRIBED[signal as usize].fetch_add(1, Ordering::SeqCst);
-    Ok(Subscription { signal, id })
+    // Around the time in which the handler is in place, or a signal would meet one that nobody wants.
+    let subscribed = &SUBSCRIBED[signal as usize];
+    subscribed.fetch_add(1, Ordering::SeqCst);
+    match table.listen(signal, listener, false) {
+        Ok(id) => Ok(Subscription { signal, id }),
+        Err(error) => {
+            subscribed.fetch_sub(1, Ordering::SeqCst);
+            Err(error)
+        }
+    }
 }
 
 impl Table {
@@ -268,10 +279,10 @@ impl Drop for Subscription {
             .iter()
             .position(|listening| listening.id == self.id)
             .map(|position| entry.listeners.remove(position));
-        SUBSCRIBED[self.signal as usize].fetch_sub(1, Ordering::SeqCst);
         if entry.only_stands_by() {
             entry.give_back(self.signal);
         }
+        SUBSCRIBED[self.signal as usize].fetch_sub(1, Ordering::SeqCst);
         if entry.listeners.is_empty() {
             table.signals[self.signal as usize] = None;
         }
