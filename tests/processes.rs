@@ -180,6 +180,10 @@ fn main() -> ExitCode {
         a_status_that_is_not_kept_is_an_error,
     ));
     tests.push(Test::new(
+        "a signal that is ignored does no harm while a listener comes or goes",
+        an_ignored_signal_does_no_harm_to_one_who_listens_for_moments,
+    ));
+    tests.push(Test::new(
         "a job that never ends is named, and does not keep the process",
         a_job_that_never_ends_is_named,
     ));
@@ -221,6 +225,15 @@ fn a_status_that_is_not_kept_is_an_error() {
     assert_eq!(printed(&finished), ["lost: SIGCHLD is ignored"]);
 }
 
+fn an_ignored_signal_does_no_harm_to_one_who_listens_for_moments() {
+    let finished = Setup::new(scenario("listens_for_moments"))
+        .ignoring(libc::SIGUSR1)
+        .start()
+        .finish();
+    finished.exited_with(0);
+    assert_eq!(printed(&finished), ["alive"]);
+}
+
 fn a_job_that_never_ends_is_named() {
     let finished = Child::start(scenario("endless_job")).finish();
     finished.exited_with(0);
@@ -256,7 +269,7 @@ macro_rules! programs {
 programs! {
     unused_runner no_poller poller fork_and_drop fork_in_task fork_and_use fork_and_renew fork_and_interrupt fork_and_listen
     fork_and_dump fork_and_spawn exec
-    no_descriptors few_descriptors broken_poller idle many_runners endless_job reading_job deaf_to_children
+    no_descriptors few_descriptors broken_poller idle many_runners endless_job reading_job deaf_to_children listens_for_moments
 }
 
 // ---- What the programs have in common.
@@ -560,6 +573,21 @@ mod fork_and_spawn {
         show_child("first", 1);
         fork(|| show_child("child", 2));
         show_child("parent", 3);
+    }
+}
+
+mod listens_for_moments {
+    pub(super) fn main() {
+        let sends = std::thread::spawn(|| {
+            for _ in 0..20_000 {
+                // SAFETY: no preconditions.
+                unsafe { libc::raise(libc::SIGUSR1) };
+            }
+        });
+        while !sends.is_finished() {
+            drop(asyncio::signal::user_defined1());
+        }
+        println!("alive");
     }
 }
 

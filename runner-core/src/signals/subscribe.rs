@@ -36,8 +36,11 @@ static DELIVERED: [AtomicU32; SIGNAL_COUNT] = [const { AtomicU32::new(0) }; SIGN
 /// How many listen who do not stand by, by number.
 static SUBSCRIBED: [AtomicU32; SIGNAL_COUNT] = [const { AtomicU32::new(0) }; SIGNAL_COUNT];
 
+/// Whether the handler stays when nobody listens, because somebody stands by and there is nothing beneath, by number.
+static STAYS: [AtomicBool; SIGNAL_COUNT] = [const { AtomicBool::new(false) }; SIGNAL_COUNT];
+
 /// Whether who stands by wants the signal at this moment, by number. If it does not, and nobody else listens, a handler that
-/// stayed does what the system does.
+/// stays does what the system does.
 static WANTED: [AtomicBool; SIGNAL_COUNT] = [const { AtomicBool::new(false) }; SIGNAL_COUNT];
 
 /// The way to the thread; set before the first handler is installed.
@@ -212,24 +215,26 @@ impl Table {
             stands_by,
         };
         let place = &mut self.signals[signal as usize];
-        match place {
+        let entry = match place {
             Some(entry) => {
                 if entry.only_stands_by() {
                     entry.take_over(signal)?;
                 }
                 // What was delivered before is not for the newcomer. The thread is on its way: it was rung for it.
                 entry.settle(signal);
-                entry.listeners.push(listening);
+                entry
             }
             None => {
                 // Left over from earlier listeners, who are gone.
                 DELIVERED[signal as usize].store(0, Ordering::Release);
-                *place = Some(Entry {
+                place.insert(Entry {
                     beneath: install(signal)?,
-                    listeners: vec![listening],
-                });
+                    listeners: Vec::new(),
+                })
             }
-        }
+        };
+        entry.listeners.push(listening);
+        STAYS[signal as usize].store(entry.stays(), Ordering::Release);
         Ok(id)
     }
 }
@@ -248,11 +253,11 @@ impl Entry {
         Ok(())
     }
 
-    /// Takes our handler off when the last has gone who does not stand by, unless it may stay.
-    fn give_back(&self, signal: i32) {
-        if self.listeners.is_empty() || self.beneath.disposition() != Disposition::Default {
-            restore(signal, &self.beneath);
-        }
+    /// Our handler may stay when nobody listens any more.
+    fn stays(&self) -> bool {
+        let mut listeners = self.listeners.iter();
+        let is_default = self.beneath.disposition() == Disposition::Default;
+        is_default && listeners.any(|listening| listening.stands_by)
     }
 }
 
@@ -279,8 +284,8 @@ impl Drop for Subscription {
             .iter()
             .position(|listening| listening.id == self.id)
             .map(|position| entry.listeners.remove(position));
-        if entry.only_stands_by() {
-            entry.give_back(self.signal);
+        if entry.only_stands_by() && !entry.stays() {
+            restore(self.signal, &entry.beneath);
         }
         SUBSCRIBED[self.signal as usize].fetch_sub(1, Ordering::SeqCst);
         if entry.listeners.is_empty() {
@@ -416,7 +421,7 @@ pub(super) fn deliver(signal: i32) {
         return;
     };
     // A forked child has inherited the handler, but not the thread.
-    if thread.pid != std::process::id() || !is_wanted(signal) {
+    if thread.pid != std::process::id() || is_idle(signal) {
         return do_as_the_system(signal);
     }
     if delivered.fetch_add(1, Ordering::AcqRel) == 0 {
@@ -424,9 +429,15 @@ pub(super) fn deliver(signal: i32) {
     }
 }
 
-fn is_wanted(signal: i32) -> bool {
+/// The handler has stayed, and nobody wants the signal.
+///
+/// Where it does not stay, and this is its last moment, what it counts is for nobody. It must not do what the system does: there
+/// may be something beneath that does nothing.
+fn is_idle(signal: i32) -> bool {
     let index = signal as usize;
-    SUBSCRIBED[index].load(Ordering::SeqCst) > 0 || WANTED[index].load(Ordering::Acquire)
+    STAYS[index].load(Ordering::Acquire)
+        && SUBSCRIBED[index].load(Ordering::SeqCst) == 0
+        && !WANTED[index].load(Ordering::Acquire)
 }
 
 /// What would have been done without us. Runs inside of a signal handler, by system calls that may be made there.

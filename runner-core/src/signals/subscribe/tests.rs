@@ -86,14 +86,14 @@ fn is_in_place(signal: i32) -> bool {
 #[test]
 fn the_handler_of_one_who_stands_by_stays() {
     let stand_by = stand_by(STAYS);
-    assert!(is_in_place(STAYS) && !is_wanted(STAYS));
+    assert!(is_in_place(STAYS) && is_idle(STAYS));
     stand_by.set_wanted(true);
-    assert!(is_in_place(STAYS) && is_wanted(STAYS));
+    assert!(is_in_place(STAYS) && !is_idle(STAYS));
     let (_count, subscription) = counting(STAYS);
     stand_by.set_wanted(false);
-    assert!(is_in_place(STAYS) && is_wanted(STAYS));
+    assert!(is_in_place(STAYS) && !is_idle(STAYS));
     drop(subscription);
-    assert!(is_in_place(STAYS) && !is_wanted(STAYS));
+    assert!(is_in_place(STAYS) && is_idle(STAYS));
 }
 
 #[test]
