@@ -159,6 +159,10 @@ fn main() -> ExitCode {
         "the handler is told of destroyed tasks, and may name them",
         the_handler_is_told_of_destroyed_tasks,
     ));
+    tests.push(Test::new(
+        "of many destroyed tasks the oldest hundred are named, and the others counted",
+        many_destroyed_tasks_are_counted,
+    ));
     run_programs(PROGRAMS, tests)
 }
 
@@ -183,7 +187,8 @@ fn stderr_of(program: &str, debug: &str) -> String {
     finished.stderr
 }
 
-fn the_handler_is_told_of_destroyed_tasks() {
+/// What the handler of a loop is told when it is closed with what `leave` leaves behind: each message, and whom it names.
+fn told_when_closed(leave: impl FnOnce(&EventLoop)) -> Vec<(String, Option<String>)> {
     let event_loop = EventLoop::builder().debug(true).build().unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let log = seen.clone();
@@ -191,10 +196,37 @@ fn the_handler_is_told_of_destroyed_tasks() {
         let name = context.task().map(|task| task.name().to_owned());
         log.borrow_mut().push((context.message().to_owned(), name));
     });
-    drop(event_loop.task().name("lonely").spawn(pending::<()>()));
+    leave(&event_loop);
     event_loop.close().unwrap();
+    seen.take()
+}
+
+fn leave_task(event_loop: &EventLoop, name: &str) {
+    drop(event_loop.task().name(name).spawn(pending::<()>()));
+}
+
+fn the_handler_is_told_of_destroyed_tasks() {
+    let told = told_when_closed(|event_loop| leave_task(event_loop, "lonely"));
     let message = "Task was destroyed but it is pending!".to_owned();
-    assert_eq!(*seen.borrow(), [(message, Some("lonely".to_owned()))]);
+    assert_eq!(told, [(message, Some("lonely".to_owned()))]);
+}
+
+fn many_destroyed_tasks_are_counted() {
+    let names: Vec<_> = (0..103).map(|number| number.to_string()).collect();
+    let mut told = told_when_closed(|event_loop| {
+        // Its place is taken again by the youngest.
+        let gone = event_loop.spawn(async {});
+        names[..102]
+            .iter()
+            .for_each(|name| leave_task(event_loop, name));
+        event_loop.run_until_complete(gone).unwrap().unwrap();
+        leave_task(event_loop, &names[102]);
+    });
+    let (rest, nobody) = told.pop().unwrap();
+    assert_eq!(rest, "3 more tasks were destroyed but are pending!");
+    assert_eq!(nobody, None);
+    let named = told.into_iter().map(|(_, name)| name.unwrap());
+    assert!(named.eq(names.into_iter().take(100)));
 }
 
 /// Runs a program that is meant to be quick, on a machine that may not be.

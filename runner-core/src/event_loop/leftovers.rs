@@ -8,6 +8,9 @@ use crate::exception::ExceptionContext;
 use crate::logging::{Level, say};
 use crate::task::observed::Interest;
 
+/// So many tasks are told of one by one. Who leaves more behind will hardly read on.
+const TOLD_ONE_BY_ONE: usize = 100;
+
 impl LoopCore {
     fn tells_leftovers(&self) -> bool {
         // What a forked child finds is its parent's.
@@ -20,11 +23,14 @@ impl LoopCore {
         if !self.tells_leftovers() || exceptions.is_shutting_down() {
             return;
         }
-        for task in self.scheduler.tasks() {
-            if !task.cell().is_background() {
-                let context = ExceptionContext::new("Task was destroyed but it is pending!");
-                exceptions.report(context.with_task(task.info()));
-            }
+        let (tasks, others) = self.scheduler.oldest_tasks(TOLD_ONE_BY_ONE);
+        for task in tasks {
+            let context = ExceptionContext::new("Task was destroyed but it is pending!");
+            exceptions.report(context.with_task(task.info()));
+        }
+        if others > 0 {
+            let message = format!("{others} more tasks were destroyed but are pending!");
+            exceptions.report(ExceptionContext::new(message));
         }
         for location in self.asyncgens_left() {
             say(

@@ -22,17 +22,6 @@ impl LoopCore {
     /// Runs one entry of the ready queue for those who want to know.
     #[inline(never)]
     pub(super) fn run_observed(&self, entry: Ready) {
-        if self.scheduler.observed.has(Interest::WATCHED) {
-            if let Some(beat) = self.beat.get() {
-                match &entry {
-                    Ready::Task(runnable) => {
-                        let cell = runnable.metadata();
-                        beat.poll(cell.id(), cell.location());
-                    }
-                    Ready::Callback(handle) => beat.call(handle.location()),
-                }
-            }
-        }
         if self.scheduler.observed.has(Interest::RECORDED) {
             self.run_recorded(entry);
         } else {
@@ -46,13 +35,31 @@ impl LoopCore {
         if self.scheduler.observed.has(Interest::DEBUG) {
             self.run_timed(entry);
         } else {
+            self.tell_beat(&entry);
             self.run_entry(entry);
+        }
+    }
+
+    /// Tells those who watch from other threads what runs now.
+    #[inline(always)]
+    fn tell_beat(&self, entry: &Ready) {
+        if !self.scheduler.observed.has(Interest::WATCHED) {
+            return;
+        }
+        let Some(beat) = self.beat.get() else { return };
+        match entry {
+            Ready::Task(runnable) => {
+                let cell = runnable.metadata();
+                beat.poll(cell.id(), cell.location());
+            }
+            Ready::Callback(handle) => beat.call(handle.location()),
         }
     }
 
     /// With a stopwatch. Not part of the caller, which then needs hardly a stack frame for those who only watch.
     #[inline(never)]
     fn run_timed(&self, entry: Ready) {
+        self.tell_beat(&entry);
         match entry {
             Ready::Task(runnable) => {
                 let cell = runnable.metadata();

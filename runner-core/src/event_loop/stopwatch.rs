@@ -48,26 +48,36 @@ impl Stopwatch {
     #[inline(always)]
     pub(super) fn begin_step(&self) -> Step {
         let clock = Clock::for_limit(self.limit.get());
-        let began = match self.step_ended.get() {
-            0 => clock.now(),
-            ended => ended,
-        };
-        Step { clock, began }
+        if self.step_ended.get() == 0 {
+            self.step_ended.set(clock.now());
+        }
+        Step {
+            clock,
+            began: self.step_ended.get(),
+        }
     }
 
     /// Returns how long it took; nothing if the clock went on during no part of it, as that of the system's tick mostly does.
     #[inline(always)]
-    pub(super) fn end_step(&self, Step { clock, began }: Step) -> Option<Taken> {
-        let ended = clock.now();
+    pub(super) fn end_step(&self, step: Step) -> Option<Taken> {
+        let ended = step.clock.now();
+        if ended == step.began && step.clock.is_coarse {
+            return None;
+        }
+        Some(self.measure(step, ended))
+    }
+
+    #[inline(never)]
+    fn measure(&self, Step { clock, began }: Step, ended: u64) -> Taken {
         let limit = self.limit.get();
         // The step may have changed the limit, and with it the clock.
         let is_same_clock = clock == Clock::for_limit(limit);
         self.step_ended.set(if is_same_clock { ended } else { 0 });
         let taken = ended.saturating_sub(began);
-        (taken > 0 || limit == 0).then(|| Taken {
+        Taken {
             time: Duration::from_nanos(taken),
             is_slow: clock.exceeds(taken, limit),
-        })
+        }
     }
 }
 

@@ -83,6 +83,29 @@ impl Registry {
         tasks
     }
 
+    /// Returns the oldest of those that are `wanted`, oldest first, `most` at most, and how many others are.
+    pub(super) fn oldest(
+        &self,
+        most: usize,
+        wanted: impl Fn(&TaskCell) -> bool,
+    ) -> (Vec<TaskRef>, usize) {
+        let mut ids = Vec::new();
+        self.for_each(|cell| ids.extend(wanted(cell).then(|| cell.id())));
+        let others = ids.len().saturating_sub(most);
+        if others > 0 {
+            ids.select_nth_unstable(most);
+            ids.truncate(most);
+        }
+        let last = ids.into_iter().max();
+        let mut tasks = Vec::new();
+        self.for_each(|cell| {
+            let is_old = Some(cell.id()) <= last && wanted(cell);
+            tasks.extend(is_old.then(|| cell.to_ref()));
+        });
+        tasks.sort_unstable_by_key(TaskRef::id);
+        (tasks, others)
+    }
+
     /// Returns the task in that place, if it is that one.
     pub(super) fn at(&self, place: u32, id: u64) -> Option<TaskRef> {
         let slot = *self.slots.borrow().get(place as usize)?;

@@ -196,6 +196,11 @@ impl Scheduler {
         self.registry.tasks()
     }
 
+    /// Returns the oldest tasks that are part of the program, `most` at most, and how many others are.
+    pub(crate) fn oldest_tasks(&self, most: usize) -> (Vec<TaskRef>, usize) {
+        self.registry.oldest(most, |cell| !cell.is_background())
+    }
+
     /// Returns the name of the task that has just ended, if it had one, and if this is debug mode.
     pub(crate) fn name_at_end(&self, id: u64) -> Option<String> {
         let ended = self.ended.take();
