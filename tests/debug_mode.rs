@@ -160,7 +160,7 @@ fn main() -> ExitCode {
         the_handler_is_told_of_destroyed_tasks,
     ));
     tests.push(Test::new(
-        "of many destroyed tasks the oldest hundred are named, and the others counted",
+        "of many destroyed tasks a hundred are named, and the others counted",
         many_destroyed_tasks_are_counted,
     ));
     run_programs(PROGRAMS, tests)
@@ -214,13 +214,7 @@ fn the_handler_is_told_of_destroyed_tasks() {
 fn many_destroyed_tasks_are_counted() {
     let names: Vec<_> = (0..103).map(|number| number.to_string()).collect();
     let mut told = told_when_closed(|event_loop| {
-        // Its place is taken again by the youngest.
-        let gone = event_loop.spawn(async {});
-        names[..102]
-            .iter()
-            .for_each(|name| leave_task(event_loop, name));
-        event_loop.run_until_complete(gone).unwrap().unwrap();
-        leave_task(event_loop, &names[102]);
+        names.iter().for_each(|name| leave_task(event_loop, name));
     });
     let (rest, nobody) = told.pop().unwrap();
     assert_eq!(rest, "3 more tasks were destroyed but are pending!");

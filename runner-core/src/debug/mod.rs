@@ -13,7 +13,7 @@
 //! | timers fired too late, by the same limit | `2 timers were late, by 0.140 seconds at most` |
 //! | a task was asked to stop and returned a value, without [`uncancel`](crate::TaskRef::uncancel) | `Task swallowed its cancellation: <Task ..> ..` |
 //! | a task's `Result` was dropped that nobody looked at; once per line that spawns | `Task result was never retrieved: <Task ..> ..` |
-//! | a loop was closed by hand that still had tasks | `Task was destroyed but it is pending!` (to the exception handler); of more than a hundred the oldest, and the number of the others |
+//! | a loop was closed by hand that still had tasks | `Task was destroyed but it is pending!` (to the exception handler); of more than a hundred a hundred, and the number of the others |
 //! | the same with generators, jobs that run, I/O objects and callbacks of descriptors | `unclosed asynchronous generator <..>`, `unclosed executor: ..`, `unclosed transport <fd=7>`, `unclosed reader or writer <fd=7 ..>` |
 //! | a loop was dropped that nobody had closed | `unclosed event loop <EventLoop ..>` |
 //!

@@ -23,7 +23,7 @@ impl LoopCore {
         if !self.tells_leftovers() || exceptions.is_shutting_down() {
             return;
         }
-        let (tasks, others) = self.scheduler.oldest_tasks(TOLD_ONE_BY_ONE);
+        let (tasks, others) = self.scheduler.some_tasks(TOLD_ONE_BY_ONE);
         for task in tasks {
             let context = ExceptionContext::new("Task was destroyed but it is pending!");
             exceptions.report(context.with_task(task.info()));

@@ -3,6 +3,7 @@
 //! It holds a counted reference of each, which whoever enters a task gives it, and takes back (`keep_alive` and `let_go`).
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 use std::ptr;
 
 use super::TaskRef;
@@ -64,15 +65,24 @@ impl Registry {
         self.len.get()
     }
 
-    /// Calls `f` with each of them. `f` must not finish a task.
-    fn for_each(&self, mut f: impl FnMut(&TaskCell)) {
+    /// Calls `f` with each of them, until it says to break. `f` must not finish a task.
+    fn try_for_each(&self, mut f: impl FnMut(&TaskCell) -> ControlFlow<()>) -> ControlFlow<()> {
         for slot in &*self.slots.borrow() {
             if slot.next().is_none() {
                 // SAFETY: not a free place, so it is a cell; the scheduler holds a reference of every task in here
                 // (`keep_alive`, `let_go`), and a main task's scope one of that.
-                f(unsafe { &*slot.0 });
+                f(unsafe { &*slot.0 })?;
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    /// Calls `f` with each of them. `f` must not finish a task.
+    fn for_each(&self, mut f: impl FnMut(&TaskCell)) {
+        let _ = self.try_for_each(|cell| {
+            f(cell);
+            ControlFlow::Continue(())
+        });
     }
 
     /// Returns all of them, oldest first.
@@ -83,27 +93,23 @@ impl Registry {
         tasks
     }
 
-    /// Returns the oldest of those that are `wanted`, oldest first, `most` at most, and how many others are.
-    pub(super) fn oldest(
+    /// Returns those that are `wanted`, oldest first, but `most` at most; and how many others were not looked at then.
+    pub(super) fn some(
         &self,
         most: usize,
         wanted: impl Fn(&TaskCell) -> bool,
     ) -> (Vec<TaskRef>, usize) {
-        let mut ids = Vec::new();
-        self.for_each(|cell| ids.extend(wanted(cell).then(|| cell.id())));
-        let others = ids.len().saturating_sub(most);
-        if others > 0 {
-            ids.select_nth_unstable(most);
-            ids.truncate(most);
-        }
-        let last = ids.into_iter().max();
-        let mut tasks = Vec::new();
-        self.for_each(|cell| {
-            let is_old = Some(cell.id()) <= last && wanted(cell);
-            tasks.extend(is_old.then(|| cell.to_ref()));
+        let (mut tasks, mut looked_at) = (Vec::new(), 0);
+        let _ = self.try_for_each(|cell| {
+            if tasks.len() == most {
+                return ControlFlow::Break(());
+            }
+            looked_at += 1;
+            tasks.extend(wanted(cell).then(|| cell.to_ref()));
+            ControlFlow::Continue(())
         });
         tasks.sort_unstable_by_key(TaskRef::id);
-        (tasks, others)
+        (tasks, self.len() - looked_at)
     }
 
     /// Returns the task in that place, if it is that one.
@@ -112,7 +118,7 @@ impl Registry {
         if slot.next().is_some() {
             return None;
         }
-        // SAFETY: as in `for_each`.
+        // SAFETY: as in `try_for_each`.
         let cell = unsafe { &*slot.0 };
         (cell.id() == id).then(|| cell.to_ref())
     }

@@ -196,9 +196,9 @@ impl Scheduler {
         self.registry.tasks()
     }
 
-    /// Returns the oldest tasks that are part of the program, `most` at most, and how many others are.
-    pub(crate) fn oldest_tasks(&self, most: usize) -> (Vec<TaskRef>, usize) {
-        self.registry.oldest(most, |cell| !cell.is_background())
+    /// Returns tasks that are part of the program, oldest first, but `most` at most; and how many others there are.
+    pub(crate) fn some_tasks(&self, most: usize) -> (Vec<TaskRef>, usize) {
+        self.registry.some(most, |cell| !cell.is_background())
     }
 
     /// Returns the name of the task that has just ended, if it had one, and if this is debug mode.
