@@ -500,6 +500,9 @@ impl Drop for LoopCore {
             let _entered = self.enter_companions();
             self.close();
         }
+        if let Some(beat) = self.beat.take() {
+            Beat::end(beat);
+        }
     }
 }
 

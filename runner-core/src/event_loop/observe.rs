@@ -121,6 +121,17 @@ impl LoopCore {
         }
     }
 
+    /// The same when the loop begins to run; the look at the clock is also the first step's.
+    pub(super) fn note_begin(&self) {
+        if self.has_system_time && self.scheduler.observed.has(Interest::DEBUG) {
+            let tick = Clock::coarse().now();
+            self.scheduler.set_time(hundredths(tick));
+            self.stopwatch.begin_steps_at(tick);
+        } else {
+            self.note_time();
+        }
+    }
+
     /// Since some moment of the past; never 0. Where the clock is the system's, its tick is exact enough.
     pub(crate) fn hundredths(&self) -> u32 {
         if self.has_system_time {
@@ -226,7 +237,7 @@ impl LoopCore {
 
     /// Where it is told which poll is under way; made at the first use.
     pub(super) fn beat(&self) -> &Arc<Beat> {
-        self.beat.get_or_init(|| Arc::new(Beat::new()))
+        self.beat.get_or_init(Beat::begin)
     }
 
     /// The loop is not run any more.
@@ -241,6 +252,8 @@ impl LoopCore {
     fn set_watched(&self, interest: Interest, wanted: bool) {
         if wanted && !self.scheduler.observed.has(Interest::WATCHED) {
             self.beat();
+        }
+        if wanted && self.scheduler.task_count() > 0 {
             for task in self.scheduler.tasks() {
                 if let Some(name) = task.cell().given_name() {
                     note_name(task.id(), &name);

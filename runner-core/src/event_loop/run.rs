@@ -38,7 +38,7 @@ impl<'a> Running<'a> {
         let companions = core.enter_companions();
         core.running.set(true);
         core.look_at_timers_first();
-        core.note_time();
+        core.note_begin();
         Ok(Running {
             event_loop,
             _scheduler: core.scheduler.enter(),

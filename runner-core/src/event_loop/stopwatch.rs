@@ -45,6 +45,13 @@ impl Stopwatch {
         self.step_ended.set(0);
     }
 
+    /// The next step begins at that time of the coarse clock, if it is measured by that.
+    pub(super) fn begin_steps_at(&self, tick: u64) {
+        if Clock::for_limit(self.limit.get()).is_coarse {
+            self.step_ended.set(tick);
+        }
+    }
+
     #[inline(always)]
     pub(super) fn begin_step(&self) -> Step {
         let clock = Clock::for_limit(self.limit.get());

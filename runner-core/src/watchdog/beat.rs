@@ -2,18 +2,21 @@
 //!
 //! Two relaxed stores per poll: a word with the poll's and the task's number, and the line that made what runs. Whoever looks
 //! from outside may catch the two of different polls; of a poll that lasts they belong together. Names are longer than a word
-//! and can change, so they are in a table of their own, which is written when a name is given and only while some loop is
-//! looked at.
+//! and can change, so they are in a table of their own, which is written when a name is given and only while there is a
+//! beat.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
+use std::mem;
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::thread_state::ThreadId;
 use crate::exception::TaskInfo;
+use crate::fork::ForkGuard;
 
 /// The task's number is in the lower bits of a word, the poll's in the upper ones. Both begin again after their time: tasks
 /// after a million millions. A poll's number comes back within a second at the earliest, and then the task's would have to be
@@ -28,11 +31,13 @@ const IDLE: u64 = TASK_MASK;
 /// The names that tasks were given, by the task's number.
 static NAMES: LazyLock<Mutex<HashMap<u64, String>>> = LazyLock::new(Mutex::default);
 
-/// How many loops are looked at. Names are kept while there are any.
+/// How many there are. Names are kept while there are any.
 static BEATS: AtomicUsize = AtomicUsize::new(0);
 
-/// There are names to forget when the last loop is looked at no more. Written under the lock.
-static HAS_NAMES: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// The last loop's. To make one takes longer than a debug mode may add to the life of a runtime that does nothing.
+    static SPARE: Cell<Option<Arc<Beat>>> = const { Cell::new(None) };
+}
 
 /// No user code runs under the lock, so a poisoned one is still whole.
 fn names() -> MutexGuard<'static, HashMap<u64, String>> {
@@ -42,9 +47,7 @@ fn names() -> MutexGuard<'static, HashMap<u64, String>> {
 /// Keeps the name of a task that has not ended.
 pub(crate) fn note_name(task: u64, name: &str) {
     if BEATS.load(Ordering::Relaxed) != 0 {
-        let mut names = names();
-        HAS_NAMES.store(true, Ordering::Relaxed);
-        names.insert(task & TASK_MASK, name.to_owned());
+        names().insert(task & TASK_MASK, name.to_owned());
     }
 }
 
@@ -62,6 +65,7 @@ pub(crate) struct Beat {
     location: AtomicPtr<Location<'static>>,
     /// The loop's.
     thread: ThreadId,
+    fork: ForkGuard,
 }
 
 /// One poll, apart from all others.
@@ -76,13 +80,36 @@ impl Word {
 }
 
 impl Beat {
+    /// Gives a loop of this thread one.
+    pub(crate) fn begin() -> Arc<Beat> {
+        // None in a thread that ends.
+        match SPARE.try_with(Cell::take).ok().flatten() {
+            Some(beat) if !beat.fork.is_forked() => beat,
+            spare => {
+                // In a forked child the lock on the names may be held for ever.
+                mem::forget(spare);
+                Arc::new(Beat::new())
+            }
+        }
+    }
+
+    /// The loop is gone; what is not looked at any more serves the thread's next one.
+    pub(crate) fn end(mut beat: Arc<Beat>) {
+        beat.rest();
+        if Arc::get_mut(&mut beat).is_some() {
+            // In a thread that ends there is no next one.
+            let _ = SPARE.try_with(|spare| spare.set(Some(beat)));
+        }
+    }
+
     /// Of a loop of this thread.
-    pub(crate) fn new() -> Beat {
+    pub(super) fn new() -> Beat {
         BEATS.fetch_add(1, Ordering::Relaxed);
         Beat {
             word: AtomicU64::new(IDLE),
             location: AtomicPtr::new(ptr::null_mut()),
             thread: ThreadId::current(),
+            fork: ForkGuard::new(),
         }
     }
 
@@ -136,10 +163,8 @@ impl Beat {
 
 impl Drop for Beat {
     fn drop(&mut self) {
-        if BEATS.fetch_sub(1, Ordering::Relaxed) == 1 && HAS_NAMES.load(Ordering::Relaxed) {
-            let mut names = names();
-            HAS_NAMES.store(false, Ordering::Relaxed);
-            names.clear();
+        if BEATS.fetch_sub(1, Ordering::Relaxed) == 1 {
+            names().clear();
         }
     }
 }

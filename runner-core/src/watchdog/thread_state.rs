@@ -2,15 +2,11 @@
 //!
 //! On Linux this is read from `/proc`, without disturbing the thread. Elsewhere nothing is known.
 
-#[cfg(target_os = "linux")]
-use std::cell::Cell;
 use std::fmt;
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crate::decimal::Seconds;
-#[cfg(target_os = "linux")]
-use crate::fork::{self, ForkGuard};
 
 /// A thread, for the system and for people.
 pub(crate) struct ThreadId {
@@ -40,7 +36,7 @@ impl ThreadId {
         ThreadId {
             thread: thread::current(),
             #[cfg(target_os = "linux")]
-            number: number(),
+            number: rustix::thread::gettid().as_raw_nonzero().get(),
         }
     }
 
@@ -58,25 +54,6 @@ impl ThreadId {
     pub(crate) fn number(&self) -> i32 {
         self.number
     }
-}
-
-/// Returns the system's number for this thread, which is asked once: a loop is made in less time.
-#[cfg(target_os = "linux")]
-fn number() -> i32 {
-    thread_local! {
-        /// And the generation of processes that it holds for: a fork gives the thread another one.
-        static KNOWN: Cell<Option<(u32, i32)>> = const { Cell::new(None) };
-    }
-
-    let generation = fork::generation();
-    if let Some((_, number)) = KNOWN.get().filter(|known| known.0 == generation) {
-        return number;
-    }
-    // Before the question, so that no fork goes unnoticed after it.
-    let _installed = ForkGuard::new();
-    let number = rustix::thread::gettid().as_raw_nonzero().get();
-    KNOWN.set(Some((generation, number)));
-    number
 }
 
 #[cfg(not(target_os = "linux"))]
