@@ -20,15 +20,15 @@ impl Default for Belief {
     fn default() -> Belief {
         Belief {
             left: Cell::new(Belief::FIRST),
-            span: Cell::new(0),
+            span: Cell::new(Belief::FIRST),
             trying: Cell::new(false),
         }
     }
 }
 
 impl Belief {
-    /// A connection that lives for a request or two is none to learn from.
-    const FIRST: u8 = 4;
+    /// A connection that lives for a few requests is none to learn from.
+    const FIRST: u8 = 15;
 
     /// An operation says that nothing is left; returns `false` if that is to be tried.
     pub(super) fn holds(&self) -> bool {
@@ -47,7 +47,7 @@ impl Belief {
     /// An operation found nothing.
     pub(super) fn note_nothing(&self) {
         if self.trying.replace(false) {
-            let span = self.span.get().saturating_mul(2).saturating_add(1);
+            let span = self.span.get().saturating_mul(4).saturating_add(3);
             self.span.set(span);
             self.left.set(span);
         }
@@ -67,25 +67,23 @@ mod tests {
     fn a_source_is_tried_ever_more_rarely_as_long_as_there_is_nothing() {
         let belief = Belief::default();
         let mut spans = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..4 {
             spans.push(believed(&belief));
             belief.note_nothing();
         }
-        assert_eq!(spans, [4, 1, 3, 7, 15, 31, 63, 127, 255, 255]);
+        assert_eq!(spans, [15, 63, 255, 255]);
     }
 
     #[test]
     fn a_source_is_tried_again_as_long_as_there_is_something() {
         let belief = Belief::default();
-        for _ in 0..3 {
-            believed(&belief);
-            belief.note_nothing();
-        }
-        assert_eq!(believed(&belief), 7);
+        assert_eq!(believed(&belief), 15);
         assert_eq!(believed(&belief), 0);
         assert_eq!(believed(&belief), 0);
         belief.note_nothing();
-        assert_eq!(believed(&belief), 1);
+        assert_eq!(believed(&belief), 3);
+        belief.note_nothing();
+        assert_eq!(believed(&belief), 15);
     }
 
     #[test]
@@ -94,6 +92,6 @@ mod tests {
         belief.note_nothing();
         assert!(belief.holds());
         belief.note_nothing();
-        assert_eq!(believed(&belief), 3);
+        assert_eq!(believed(&belief), 14);
     }
 }
