@@ -32,6 +32,12 @@ impl Identity {
         Identity(id << 1 | 1)
     }
 
+    /// The snapshot that was just entered is that of this context.
+    #[inline]
+    pub(crate) fn name_current(self) {
+        let _ = CURRENT.try_with(|current| current.identity.set(self));
+    }
+
     /// A context that nobody else has.
     fn fresh() -> Identity {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -46,6 +52,9 @@ impl Identity {
 pub(crate) struct Snapshot(Root);
 
 impl Snapshot {
+    /// The context in which no variable is set.
+    pub(crate) const EMPTY: Snapshot = Snapshot(None);
+
     /// Copies the current context.
     pub(crate) fn current() -> Snapshot {
         with_current(|current| current.with_root(|root| Snapshot(root.clone()))).unwrap_or_default()
@@ -92,9 +101,8 @@ impl Lent {
         }
     }
 
-    /// The snapshot that was just entered is this one.
-    pub(crate) fn name_current(&self) {
-        let _ = CURRENT.try_with(|current| current.identity.set(self.identity));
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
     }
 }
 

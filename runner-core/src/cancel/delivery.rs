@@ -145,6 +145,8 @@ fn withdraw(task: &TaskCell, origin: u64) {
 impl Drop for Delivery {
     #[inline]
     fn drop(&mut self) {
-        self.settle();
+        if let State::Sent { .. } | State::Suspended { .. } = self.state {
+            self.settle_sent();
+        }
     }
 }

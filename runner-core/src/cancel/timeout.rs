@@ -141,9 +141,10 @@ impl Expiry {
             let Some(running) = future.as_mut().as_pin_mut() else {
                 panic!("`WithTimeout` was polled after it was done; await it only once");
             };
-            let within = self.standing.enter(cx);
-            let polled = running.poll(cx);
-            drop(within);
+            let polled = {
+                let _within = self.standing.enter(cx);
+                running.poll(cx)
+            };
             if let Poll::Ready(value) = polled {
                 self.delivery.settle();
                 break Ok(value);

@@ -6,6 +6,7 @@
 //! The loop knows a task as a runnable with a cell, never as a future or an output, and nothing of signals or runners.
 
 mod asyncgens;
+mod belief;
 mod builder;
 mod companions;
 #[cfg(feature = "console")]

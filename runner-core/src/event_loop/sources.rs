@@ -15,6 +15,7 @@ use std::task::{Context as Cx, Poll, Waker};
 
 use slab::Slab;
 
+use super::belief::Belief;
 use super::{EventLoop, LoopCore};
 use crate::context::Snapshot;
 use crate::driver::{Interest, Readiness, Token};
@@ -68,6 +69,8 @@ struct DirectionState {
     blocked: Cell<bool>,
     /// The peer has closed this direction, and no other event will tell so.
     ended: Cell<bool>,
+    /// How far it is believed that an operation has used up what there was.
+    belief: Belief,
     /// All of them are woken; each tries, and waits again if it comes too late.
     waiters: RefCell<VecDeque<Waker>>,
 }
@@ -98,14 +101,19 @@ impl SourceState {
 
     /// Notes that an operation found nothing to do (`WouldBlock`): the next event will say when there is.
     pub(crate) fn set_blocked(&self, direction: Direction) {
-        self.direction(direction).blocked.set(true);
+        let state = self.direction(direction);
+        state.blocked.set(true);
+        state.belief.note_nothing();
     }
 
     /// Notes that an operation used up what there was without running into `WouldBlock`, which saves the call that
-    /// would. Not to be believed when the peer's end came in the same event: nothing else will announce it.
+    /// would. Not believed when the peer's end came in the same event, as nothing else will announce it, and not always otherwise
+    /// (see [`Belief`]).
     pub(crate) fn set_drained(&self, direction: Direction) {
         let state = self.direction(direction);
-        state.blocked.set(!state.ended.get());
+        state
+            .blocked
+            .set(!state.ended.get() && state.belief.holds());
     }
 
     fn apply(&self, readiness: Readiness, scheduler: &Scheduler) {

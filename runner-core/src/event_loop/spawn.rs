@@ -38,7 +38,7 @@ where
     F: IntoFuture,
     F::IntoFuture: 'static,
 {
-    running_loop().start(TaskOptions::at(Location::caller()), future.into_future())
+    running_loop().start_plain(Location::caller(), future.into_future())
 }
 
 /// Configures a task for the running loop; the same as [`EventLoop::task`].
@@ -74,7 +74,7 @@ impl EventLoop {
         F: IntoFuture,
         F::IntoFuture: 'static,
     {
-        self.start(TaskOptions::at(Location::caller()), future.into_future())
+        self.start_plain(Location::caller(), future.into_future())
     }
 
     /// Configures a task before it is started.
@@ -103,6 +103,22 @@ impl EventLoop {
     fn runs_here(&self) -> bool {
         let scheduler = &self.core().scheduler;
         self.is_running() && Scheduler::current().is_some_and(|now| Rc::ptr_eq(&now, scheduler))
+    }
+
+    #[track_caller]
+    fn start_plain<F: Future + 'static>(
+        &self,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> Task<F::Output> {
+        self.core().refuse_if_closed();
+        self.core().keep_order_of_mail();
+        let scheduler = &self.core().scheduler;
+        if is_large::<F>() {
+            Task::spawn_plain(scheduler, location, Box::pin(future))
+        } else {
+            Task::spawn_plain(scheduler, location, future)
+        }
     }
 
     #[track_caller]

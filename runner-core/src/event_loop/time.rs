@@ -259,15 +259,18 @@ enum Due {
 
 impl Timeout {
     /// Due at `deadline` on the running loop's clock.
+    #[inline]
     pub(crate) fn at(deadline: Instant) -> Timeout {
         Timeout::due(Due::At(deadline))
     }
 
     /// Due this long after the first poll; never, if the clock cannot reach that.
+    #[inline]
     pub(crate) fn after(duration: Duration) -> Timeout {
         Timeout::due(Due::After(duration))
     }
 
+    #[inline]
     fn due(due: Due) -> Timeout {
         Timeout {
             due,
@@ -364,8 +367,17 @@ impl Timeout {
 }
 
 impl Drop for Timeout {
+    #[inline]
     fn drop(&mut self) {
-        let core = self.core.as_ref().and_then(Weak::upgrade);
+        if self.core.is_some() {
+            self.disarm();
+        }
+    }
+}
+
+impl Timeout {
+    fn disarm(&mut self) {
+        let core = self.core.take().and_then(|core| core.upgrade());
         if let (Some(key), Some(core)) = (self.armed.get(), core) {
             let entry = core.timers.borrow_mut().remove(key);
             drop(entry);

@@ -34,7 +34,7 @@ pub(crate) struct TaskCell {
     /// Where a wake-up from another thread goes. The only field that other threads read.
     pub(super) inbox: &'static Inbox<Mail>,
     /// Process-wide number, in the order of spawning.
-    id: u64,
+    id: Cell<u64>,
     /// The line that spawned the task.
     location: &'static Location<'static>,
     /// The bits below.
@@ -46,7 +46,7 @@ pub(crate) struct TaskCell {
     /// The task's key in the registry.
     pub(super) slot: Cell<u32>,
     /// How many tasks were numbered from the one that spawned this to this; 0 if none did, or if it was too long ago to tell.
-    parent: u32,
+    parent: Cell<u32>,
     /// When it was spawned, by the scheduler's time; 0 if that stood still.
     pub(super) born: Cell<u32>,
     /// How often it was polled, as far as that can be counted here.
@@ -83,6 +83,9 @@ const LOOKED_AWAY: u16 = 1 << 8;
 const SHARED_CONTEXT: u16 = 1 << 9;
 /// The context is lent, and given back by whoever runs the task.
 const LENT_CONTEXT: u16 = 1 << 10;
+
+/// The handle has given its output.
+const RECEIVED: u16 = 1 << 11;
 
 /// What few tasks have, so that all the others pay one word for it.
 #[derive(Default)]
@@ -130,49 +133,64 @@ pub(super) struct Bequest {
 }
 
 impl TaskCell {
-    pub(super) fn new(inbox: &'static Inbox<Mail>, options: TaskOptions) -> TaskCell {
-        let mut flags = 0;
-        if options.background {
-            flags |= BACKGROUND;
-        }
-        let (context, shared_context) = match options.context {
-            RunsIn::Copy => (Snapshot::current(), None),
-            RunsIn::Lent(lent) => {
-                flags |= LENT_CONTEXT;
-                (lent.snapshot.take(), None)
-            }
-            RunsIn::Shared(context) => {
-                flags |= SHARED_CONTEXT;
-                (Snapshot::default(), Some(context))
-            }
-        };
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let parent = with_current(|task| task.map_or(id, |parent| parent.id));
-        let extra = (options.name.is_some() || shared_context.is_some()).then(|| {
-            if let Some(name) = &options.name {
-                note_name(id, name);
-            }
-            Box::new(Extra {
-                name: options.name,
-                shared_context,
-                ..Extra::default()
-            })
-        });
+    /// A cell that nobody knows yet: `begin` or `begin_with` makes it a task's. All of it is known here but two words, so that it is
+    /// written where it stays, and not moved there.
+    #[inline(always)]
+    pub(super) fn new(
+        inbox: &'static Inbox<Mail>,
+        location: &'static Location<'static>,
+    ) -> TaskCell {
         TaskCell {
             inbox,
-            id,
-            location: options.location,
-            flags: Cell::new(flags),
+            id: Cell::new(0),
+            location,
+            flags: Cell::new(0),
             reason: Cell::new(CancelReason::User),
             requests: Cell::new(0),
             slot: Cell::new(u32::MAX),
-            parent: u32::try_from(id - parent).unwrap_or(0),
+            parent: Cell::new(0),
             born: Cell::new(0),
             polls: Cell::new(0),
-            context: Cell::new(context),
-            extra: Cell::new(extra),
+            context: Cell::new(Snapshot::EMPTY),
+            extra: Cell::new(None),
             waker_vtable: Cell::new(Waker::noop().vtable()),
         }
+    }
+
+    /// The task begins, with a number of its own, and in a copy of the current context.
+    pub(super) fn begin(&self) {
+        self.number();
+        self.context.set(Snapshot::current());
+    }
+
+    /// The same, with what was asked for.
+    pub(super) fn begin_with(&self, options: TaskOptions) {
+        self.number();
+        if options.background {
+            self.set(BACKGROUND);
+        }
+        match options.context {
+            RunsIn::Copy => self.context.set(Snapshot::current()),
+            RunsIn::Lent(lent) => {
+                self.set(LENT_CONTEXT);
+                self.context.set(lent.snapshot.take());
+            }
+            RunsIn::Shared(context) => {
+                self.set(SHARED_CONTEXT);
+                self.with_extra(|extra| extra.shared_context = Some(context));
+            }
+        }
+        if let Some(name) = options.name {
+            self.set_name(name);
+        }
+    }
+
+    #[inline]
+    fn number(&self) {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let parent = with_current(|task| task.map_or(id, TaskCell::id));
+        self.id.set(id);
+        self.parent.set(u32::try_from(id - parent).unwrap_or(0));
     }
 
     fn has(&self, flag: u16) -> bool {
@@ -213,7 +231,7 @@ impl TaskCell {
     }
 
     pub(crate) fn id(&self) -> u64 {
-        self.id
+        self.id.get()
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
@@ -221,7 +239,7 @@ impl TaskCell {
     }
 
     pub(crate) fn name(&self) -> String {
-        self.given_name().unwrap_or_else(|| default_name(self.id))
+        self.given_name().unwrap_or_else(|| default_name(self.id()))
     }
 
     #[inline]
@@ -232,13 +250,13 @@ impl TaskCell {
     pub(crate) fn set_name(&self, name: String) {
         // One that is done has been forgotten.
         if !self.is_done() {
-            note_name(self.id, &name);
+            note_name(self.id(), &name);
         }
         self.with_extra(|extra| extra.name = Some(name));
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
-        TaskInfo::new(self.id, self.given_name(), self.location)
+        TaskInfo::new(self.id(), self.given_name(), self.location)
     }
 
     /// Nobody will ask for the result, which may be an error.
@@ -254,7 +272,7 @@ impl TaskCell {
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             subject: Subject::Task {
-                id: self.id,
+                id: self.id(),
                 name: self.given_name(),
             },
             location: self.location,
@@ -313,7 +331,10 @@ impl TaskCell {
 
     /// The number of the task that spawned it.
     pub(crate) fn parent(&self) -> Option<u64> {
-        (self.parent > 0).then(|| self.id - u64::from(self.parent))
+        match self.parent.get() {
+            0 => None,
+            since => Some(self.id() - u64::from(since)),
+        }
     }
 
     /// How old it is at that time of the scheduler's, in the same unit.
@@ -349,6 +370,15 @@ impl TaskCell {
     /// After a poll that returned `Pending`: the task must not wait.
     pub(super) fn must_end(&self) -> bool {
         self.has(PENDING | FAILED)
+    }
+
+    /// The output was given to whoever awaits the handle.
+    pub(super) fn is_received(&self) -> bool {
+        self.has(RECEIVED)
+    }
+
+    pub(super) fn mark_received(&self) {
+        self.set(RECEIVED);
     }
 
     /// Has `watch` told when the task is done; gives it back if it is.
@@ -402,7 +432,7 @@ impl TaskCell {
         }
         let taken = self.peek_extra(|extra| {
             if extra.name.is_some() {
-                forget_name(self.id);
+                forget_name(self.id());
             }
             let bequest = Bequest {
                 is_result_unseen: extra.is_result_unseen,
@@ -436,8 +466,15 @@ impl TaskCell {
         if self.is_done() {
             return false;
         }
-        self.count_request();
-        self.make_pending(reason, message, 0);
+        if message.is_none() && !self.has_extra() && self.requests.get() == 0 {
+            // As most are.
+            self.requests.set(1);
+            self.flags.set(self.flags.get() & !AFTERWARDS | PENDING);
+            self.reason.set(reason);
+        } else {
+            self.count_request();
+            self.make_pending(reason, message, 0);
+        }
         true
     }
 
@@ -650,7 +687,7 @@ mod tests {
     #[test]
     fn however_many_requests_there_are_all_are_counted() {
         let inbox = Box::leak(Box::new(Inbox::new()));
-        let cell = TaskCell::new(inbox, TaskOptions::at(Location::caller()));
+        let cell = TaskCell::new(inbox, Location::caller());
         for count in 1..=600 {
             cell.count_request();
             assert_eq!(cell.cancelling(), count);

@@ -72,12 +72,17 @@ use crate::inbox::Inbox;
 pub struct Task<T> {
     /// Taken out by the destructor.
     join: Option<Joinable<T>>,
-    /// The output was received.
-    received: bool,
+    /// A handle is moved, and kept by the thousand: it is two words.
+    rare: OnceCell<Box<Rare>>,
+}
+
+/// What few handles need.
+#[derive(Default)]
+struct Rare {
     /// The same task without its output's type, as soon as somebody asks for it: it costs a count.
     reference: OnceCell<TaskRef>,
-    /// What few handles need: a request that was passed on, or a sub-executor around.
-    passing: Option<Box<Passing>>,
+    /// A request that was passed on, or a sub-executor around.
+    passing: Passing,
 }
 
 /// How a request of the awaiting task goes through the awaited one.
@@ -184,12 +189,23 @@ impl<T> Task<T> {
         Task::from_joinable(raw::spawn(scheduler, options, future))
     }
 
+    /// The same, with nothing special.
+    #[inline]
+    pub(crate) fn spawn_plain<F>(
+        scheduler: &Rc<Scheduler>,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> Task<T>
+    where
+        F: Future<Output = T> + 'static,
+    {
+        Task::from_joinable(raw::spawn_plain(scheduler, location, future))
+    }
+
     fn from_joinable(join: Joinable<T>) -> Task<T> {
         Task {
             join: Some(join),
-            received: false,
-            reference: OnceCell::new(),
-            passing: None,
+            rare: OnceCell::new(),
         }
     }
 
@@ -208,14 +224,14 @@ impl<T> Task<T> {
     /// Waits for the output, and does not pass requests on.
     pub(crate) fn poll_output(&mut self, cx: &mut Cx<'_>) -> Poll<Result<T, JoinError>> {
         let join = match &mut self.join {
-            Some(join) if !self.received => join,
+            Some(join) if !join.metadata().is_received() => join,
             _ => panic!("`Task` was polled after it had given its output; await a task only once"),
         };
         let Poll::Ready(output) = Pin::new(&mut *join).poll(cx) else {
             join.metadata().refuse_from_another_loop();
             return Poll::Pending;
         };
-        self.received = true;
+        self.cell().mark_received();
         Poll::Ready(raw::received(output, self.cell()))
     }
 }
@@ -304,7 +320,8 @@ task_methods!(impl [] TaskRef);
 /// What is common to tasks of any output.
 impl<T> AsRef<TaskRef> for Task<T> {
     fn as_ref(&self) -> &TaskRef {
-        self.reference.get_or_init(|| self.task_ref())
+        let rare = self.rare.get_or_init(Box::default);
+        rare.reference.get_or_init(|| self.task_ref())
     }
 }
 
@@ -337,11 +354,19 @@ impl TaskRef {
 
 impl TaskCell {
     /// To be called before the current task waits for this one: a task of another loop does not run meanwhile.
+    #[inline]
     #[track_caller]
     fn refuse_from_another_loop(&self) {
         let is_at_home = |task: &TaskCell| std::ptr::eq(task.inbox, self.inbox);
-        assert!(
-            with_current(|current| current.is_none_or(is_at_home)),
+        if !with_current(|current| current.is_none_or(is_at_home)) {
+            self.panic_from_another_loop();
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn panic_from_another_loop(&self) -> ! {
+        panic!(
             "Task '{}' is attached to a different loop; await it in a task of that loop",
             self.name()
         );
@@ -413,7 +438,7 @@ impl<T> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let is_requested = this.look_at_awaiter();
-        if let Some(passing) = &mut this.passing {
+        if let Some(Rare { passing, .. }) = this.rare.get_mut().map(|rare| &mut **rare) {
             if is_requested && passing.raised.is_some() {
                 must_look_away(cx, || WaitsOn::task_end(this.cell()));
                 return Poll::Pending;
@@ -438,9 +463,9 @@ impl<T> Future for Task<T> {
             this.wait(cx);
             return Poll::Pending;
         };
-        match &mut this.passing {
+        match this.rare.get_mut() {
             None => Poll::Ready(output),
-            Some(passing) => passing.end_with(output, cx),
+            Some(rare) => rare.passing.end_with(output, cx),
         }
     }
 }
@@ -469,18 +494,22 @@ impl<T> Task<T> {
         if let Some(request) = with_current(|current| current.and_then(TaskCell::take_cancel)) {
             let message = request.message().map(Arc::from);
             self.cell().cancel_for(CancelReason::Parent, message);
-            self.passing.get_or_insert_default().forwarded = Some(request);
+            self.passing().forwarded = Some(request);
         }
     }
 
     /// Has a request of the awaiting task wake whoever is polled with `cx`.
     fn wait(&mut self, cx: &mut Cx<'_>) {
-        match &mut self.passing {
-            Some(passing) => passing.standing.wait(cx),
-            None if Standing::is_needed(cx) => {
-                self.passing.get_or_insert_default().standing.wait(cx);
-            }
-            None => {}
+        if self.rare.get().is_some() || Standing::is_needed(cx) {
+            self.passing().standing.wait(cx);
+        }
+    }
+
+    fn passing(&mut self) -> &mut Passing {
+        self.rare.get_or_init(Box::default);
+        match self.rare.get_mut() {
+            Some(rare) => &mut rare.passing,
+            None => unreachable!("it was made a moment ago"),
         }
     }
 }
@@ -508,7 +537,7 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         // `async-task` would cancel.
         if let Some(join) = self.join.take() {
-            if is_result::<T>() && !self.received {
+            if is_result::<T>() && !join.metadata().is_received() {
                 join.metadata().leave_result();
             }
             join.detach();

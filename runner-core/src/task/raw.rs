@@ -7,14 +7,14 @@
 //!   elsewhere makes one appear there, which goes straight into the inbox as a [`Parcel`] that only the loop opens.
 //! * No panic crosses `async-task`: it aborts the process when a destructor panics while it drops a future, so every
 //!   future is polled and dropped inside `catch_unwind` here, and is gone before `async-task` drops the wrapper.
-//! * The registry holds a counted reference of each task, and gives it up when the future is gone; the loop closes only
-//!   with an empty registry.
+//! * The registry holds a counted reference of each task, which is given up when the future is gone and the next task ends;
+//!   the loop closes only with an empty registry.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
@@ -218,13 +218,14 @@ impl TaskCell {
         self.waker_vtable.set(waker.vtable());
     }
 
-    /// Gives the scheduler's own reference up.
-    fn let_go(&self) {
+    /// Gives the scheduler's own reference up, as soon as the next task ends: `async-task`, which is about to end this one, has
+    /// compared the count before the poll and would have to begin again.
+    fn let_go(&self, scheduler: &Scheduler) {
         if main_task::is_table(self.waker_vtable.get()) {
             // The main task's is its scope's, which outlives its future.
             return;
         }
-        drop(ManuallyDrop::into_inner(self.own_waker()));
+        scheduler.let_go_next(ManuallyDrop::into_inner(self.own_waker()));
     }
 
     /// Returns `true` if `waker` is the task's own, so that waking the task reaches whoever was polled with it.
@@ -520,7 +521,7 @@ impl<F> TaskFuture<F> {
 fn leave_scheduler(cell: &TaskCell, scheduler: &Scheduler, end: End) {
     scheduler.registry.remove(cell);
     // Not the last reference: the task is being run, or its runnable dropped, by `async-task`.
-    cell.let_go();
+    cell.let_go(scheduler);
     if end == End::Returned && cell.cancelling() > 0 {
         report_swallowed(cell, scheduler);
     }
@@ -643,6 +644,23 @@ impl<F> Drop for TaskFuture<F> {
 
 // ----- spawning -----
 
+/// Starts a task for which nothing special was asked.
+#[inline]
+pub(super) fn spawn_plain<F>(
+    scheduler: &Rc<Scheduler>,
+    location: &'static Location<'static>,
+    future: F,
+) -> Joinable<F::Output>
+where
+    F: Future + 'static,
+{
+    // SAFETY: nothing is borrowed.
+    let (runnable, task) = unsafe { allocate(scheduler, location, future) };
+    runnable.metadata().begin();
+    admit(scheduler, Runnable::Spawned(runnable), false);
+    task
+}
+
 /// Starts a task.
 pub(super) fn spawn<F>(
     scheduler: &Rc<Scheduler>,
@@ -652,23 +670,26 @@ pub(super) fn spawn<F>(
 where
     F: Future + 'static,
 {
+    let is_eager = options.eager;
     // SAFETY: nothing is borrowed.
-    unsafe { spawn_unchecked(scheduler, options, future) }
+    let (runnable, task) = unsafe { allocate(scheduler, options.location, future) };
+    runnable.metadata().begin_with(options);
+    admit(scheduler, Runnable::Spawned(runnable), is_eager);
+    task
 }
 
-/// Starts a task whose future may borrow.
+/// Makes a task that has not begun. Its future may borrow.
 ///
 /// # Safety
 ///
 /// The caller must see to it that the task is done ([`Scheduler::finish_now`]) before anything that the future or its
 /// output borrows ends, and must then drop the handle as well, which may hold the output.
-pub(super) unsafe fn spawn_unchecked<F: Future>(
-    scheduler: &Rc<Scheduler>,
-    options: TaskOptions,
+#[inline]
+unsafe fn allocate<F: Future>(
+    scheduler: &Scheduler,
+    location: &'static Location<'static>,
     future: F,
-) -> Joinable<F::Output> {
-    let is_eager = options.eager;
-    let cell = TaskCell::new(scheduler.inbox, options);
+) -> (Spawned, Joinable<F::Output>) {
     let wrap = |cell: &TaskCell| TaskFuture {
         cell: NonNull::from(cell),
         future: ManuallyDrop::new(future),
@@ -677,12 +698,11 @@ pub(super) unsafe fn spawn_unchecked<F: Future>(
     // head); it need not be `'static`, by the caller's promise; `schedule` borrows nothing and is `Send + Sync`.
     let (runnable, task) = unsafe {
         async_task::Builder::new()
-            .metadata(cell)
+            .metadata(TaskCell::new(scheduler.inbox, location))
             .spawn_unchecked(wrap, schedule_spawned)
     };
     runnable.metadata().keep_alive(runnable.waker());
-    admit(scheduler, Runnable::Spawned(runnable), is_eager);
-    task
+    (runnable, task)
 }
 
 /// Enters a new task into the scheduler; the part of spawning that does not depend on the future's type.
@@ -725,11 +745,14 @@ pub(crate) fn scoped<F: Future, E>(
         RunsIn::Lent(lent) => Some(lent.clone()),
         RunsIn::Copy | RunsIn::Shared(_) => None,
     };
-    scheduler.set_lent_context(lent.clone());
+    if let Some(lent) = &lent {
+        scheduler.set_lent_context(lent.identity());
+    }
     let block = scheduler
         .spare_block
-        .block(TaskCell::new(scheduler.inbox, options));
+        .block(TaskCell::new(scheduler.inbox, options.location));
     let cell = &block.cell;
+    cell.begin_with(options);
     let place = UnsafeCell::new(Placed {
         future: TaskFuture {
             cell: NonNull::from(cell),
@@ -800,7 +823,6 @@ impl Drop for Scope<'_> {
         }
         if let Some(lent) = self.lent.take() {
             lent.snapshot.set(cell.context.take());
-            self.scheduler.set_lent_context(None);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::ready::Packed;
 pub(crate) use super::ready::Ready;
 use super::registry::Registry;
 use super::reports::UnseenResults;
-use crate::context::{Lent, Snapshot};
+use crate::context::{Identity, Snapshot};
 use crate::driver::Notify;
 use crate::exception::{ExceptionContext, ExceptionSink};
 use crate::handle::Handle;
@@ -56,6 +56,8 @@ pub(crate) struct Scheduler {
     pub(crate) observed: Observed,
     /// See `reports.rs`.
     pub(super) unseen_results: UnseenResults,
+    /// The reference of the latest task that has ended, which is given up when the next one does.
+    ended_last: Cell<Option<Waker>>,
     /// The latest task that has ended, if it had a name, in debug mode: its last step may have been a slow one.
     ended: RefCell<Option<(u64, String)>>,
     /// What new tasks are born at, in whatever unit the loop tells it; 0 while nobody asks for ages.
@@ -64,8 +66,8 @@ pub(crate) struct Scheduler {
     received: Cell<u64>,
     /// See `spawned()`.
     spawned: Cell<u64>,
-    /// What the main task of the run under way runs in, if that is lent.
-    lent_context: RefCell<Option<Rc<Lent>>>,
+    /// The context that the main task of the run under way runs in, if that is lent.
+    lent_context: Cell<Identity>,
     /// For the main task of the next run.
     pub(super) spare_block: Spare,
     /// The loop is closing or closed: a new task is dropped unpolled.
@@ -95,11 +97,12 @@ impl Scheduler {
             exceptions: Rc::default(),
             observed: Observed::default(),
             unseen_results: UnseenResults::default(),
+            ended_last: Cell::new(None),
             ended: RefCell::default(),
             time: Cell::new(0),
             received: Cell::new(0),
             spawned: Cell::new(0),
-            lent_context: RefCell::default(),
+            lent_context: Cell::new(Identity::UNASSIGNED),
             spare_block: Spare::default(),
             closing: Cell::new(false),
         })
@@ -207,6 +210,12 @@ impl Scheduler {
         ended.and_then(|(ended, name)| (ended == id).then_some(name))
     }
 
+    /// Keeps the reference of a task that ends until the next one ends, or the loop is closed.
+    #[inline]
+    pub(super) fn let_go_next(&self, reference: Waker) {
+        drop(self.ended_last.replace(Some(reference)));
+    }
+
     /// The task ends: if this is debug mode, its name can be asked for once more.
     pub(crate) fn keep_name(&self, cell: &TaskCell) {
         if self.observed.has(Interest::DEBUG) {
@@ -240,15 +249,14 @@ impl Scheduler {
         self.spawned.get()
     }
 
-    pub(super) fn set_lent_context(&self, lent: Option<Rc<Lent>>) {
-        drop(self.lent_context.replace(lent));
+    pub(super) fn set_lent_context(&self, lent: Identity) {
+        self.lent_context.set(lent);
     }
 
     /// The main task's context was entered.
+    #[inline]
     pub(super) fn name_lent_context(&self) {
-        if let Some(lent) = &*self.lent_context.borrow() {
-            lent.name_current();
-        }
+        self.lent_context.get().name_current();
     }
 
     /// The number of wake-ups and calls that came from other threads.
@@ -289,6 +297,7 @@ impl Scheduler {
         for item in self.inbox.close() {
             self.exceptions.drop_left_over(item);
         }
+        drop(self.ended_last.take());
         drop(entered);
         UNUSED_INBOXES
             .lock()
