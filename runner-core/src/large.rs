@@ -7,6 +7,9 @@
 const LARGE: usize = 16 * 1024;
 
 /// Returns `true` if `F` is to be boxed at the door.
+///
+/// Asked in a `const` block, so that the compiler sees it before it makes code: the door is then compiled for one of the two
+/// types. Otherwise each task that a program spawns would be compiled for both, and the other half thrown away.
 pub(crate) const fn is_large<F>() -> bool {
     size_of::<F>() > LARGE
 }

@@ -95,7 +95,7 @@ impl EventLoop {
     pub fn run_until_complete<F: IntoFuture>(&self, future: F) -> Result<F::Output, RunError> {
         let options = TaskOptions::at(Location::caller());
         let future = future.into_future();
-        if is_large::<F::IntoFuture>() {
+        if const { is_large::<F::IntoFuture>() } {
             self.run_main(options, Box::pin(future), |_main| Ok(()), || false)
         } else {
             self.run_main(options, future, |_main| Ok(()), || false)

@@ -126,7 +126,7 @@ impl EventLoop {
         self.core().refuse_if_closed();
         self.core().keep_order_of_mail();
         let scheduler = &self.core().scheduler;
-        if is_large::<F>() {
+        if const { is_large::<F>() } {
             Task::spawn(scheduler, options, Box::pin(future))
         } else {
             Task::spawn(scheduler, options, future)

@@ -88,7 +88,7 @@ pub(crate) fn run_and_close<F: Future>(runner: &Runner, future: F) -> Ended<F::O
     // One stretch for other threads' requests to exit: none falls between the run and the close.
     let _underway = live.program.begin();
     runner.closes_next.set(true);
-    let mut ended = if is_large::<F>() {
+    let mut ended = if const { is_large::<F>() } {
         runner.run_at(None, Location::caller(), Box::pin(future))
     } else {
         runner.run_at(None, Location::caller(), future)
@@ -240,7 +240,7 @@ impl Runner {
         location: &'static Location<'static>,
         future: F,
     ) -> Ended<F::Output> {
-        let ended = if is_large::<F>() {
+        let ended = if const { is_large::<F>() } {
             self.run_with(context, location, Box::pin(future))
         } else {
             self.run_with(context, location, future)
