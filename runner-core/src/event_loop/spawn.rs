@@ -114,7 +114,7 @@ impl EventLoop {
         self.core().refuse_if_closed();
         self.core().keep_order_of_mail();
         let scheduler = &self.core().scheduler;
-        if is_large::<F>() {
+        if const { is_large::<F>() } {
             Task::spawn_plain(scheduler, location, Box::pin(future))
         } else {
             Task::spawn_plain(scheduler, location, future)
