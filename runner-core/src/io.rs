@@ -232,6 +232,7 @@ impl<T: AsFd> Async<T> {
     }
 
     /// The heart of all I/O: try, and wait only if there is nothing to do.
+    #[inline]
     pub(crate) fn poll_with<R>(
         &self,
         direction: Direction,

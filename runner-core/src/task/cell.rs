@@ -14,16 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{RawWakerVTable, Waker};
 
+use super::inboxes::InboxNumber;
 use super::inquiry::is_asking;
 use super::raw::with_current;
-use super::scheduler::Mail;
 use super::stand::Stands;
 use super::watch::Watch;
 use crate::context::{Context, EnterGuard, Lent, Snapshot};
 use crate::error::{CancelReason, CancelledError, ContextError, Hold, Origin, Subject};
 use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
-use crate::inbox::Inbox;
 use crate::watchdog::{forget_name, note_name};
 
 /// The next task's number. Process-wide, as `Task-N` is in asyncio.
@@ -32,7 +31,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// The state of one task.
 pub(crate) struct TaskCell {
     /// Where a wake-up from another thread goes. The only field that other threads read.
-    pub(super) inbox: &'static Inbox<Mail>,
+    pub(super) inbox: InboxNumber,
     /// Process-wide number, in the order of spawning.
     id: Cell<u64>,
     /// The line that spawned the task.
@@ -136,10 +135,7 @@ impl TaskCell {
     /// A cell that nobody knows yet: `begin` or `begin_with` makes it a task's. All of it is known here but two words, so that it is
     /// written where it stays, and not moved there.
     #[inline(always)]
-    pub(super) fn new(
-        inbox: &'static Inbox<Mail>,
-        location: &'static Location<'static>,
-    ) -> TaskCell {
+    pub(super) fn new(inbox: InboxNumber, location: &'static Location<'static>) -> TaskCell {
         TaskCell {
             inbox,
             id: Cell::new(0),
@@ -674,20 +670,17 @@ impl TaskOptions {
 mod tests {
     use super::*;
 
-    /// `async-task`'s header is four words, the future's wrapper one, the registry has one per task, and the allocator one.
+    /// `async-task`'s header is four words, the future's wrapper one, the registry has one per task, and the allocator one. So a
+    /// task with a future of two words fits 128 bytes of the GNU allocator, which has nothing between that and 144.
     #[test]
-    fn a_task_costs_at_most_128_bytes_beside_its_future() {
-        assert!(
-            size_of::<TaskCell>() + (4 + 1 + 1 + 1) * 8 <= 128,
-            "{}",
-            size_of::<TaskCell>()
-        );
+    fn a_task_costs_at_most_120_bytes_beside_its_future() {
+        let others = (4 + 1 + 1 + 1) * 8;
+        assert_eq!(size_of::<TaskCell>() + others, 120);
     }
 
     #[test]
     fn however_many_requests_there_are_all_are_counted() {
-        let inbox = Box::leak(Box::new(Inbox::new()));
-        let cell = TaskCell::new(inbox, Location::caller());
+        let cell = TaskCell::new(InboxNumber::take(), Location::caller());
         for count in 1..=600 {
             cell.count_request();
             assert_eq!(cell.cancelling(), count);

@@ -4,6 +4,7 @@
 //! [`scheduler`] that a task is pushed to; time and I/O are unknown here.
 
 pub(crate) mod cell;
+mod inboxes;
 pub(crate) mod inquiry;
 mod main_task;
 pub(crate) mod observed;
@@ -348,7 +349,7 @@ impl TaskRef {
     }
 
     pub(crate) fn inbox(&self) -> &'static Inbox<Mail> {
-        self.cell().inbox
+        self.cell().inbox.inbox()
     }
 }
 
@@ -357,7 +358,7 @@ impl TaskCell {
     #[inline]
     #[track_caller]
     fn refuse_from_another_loop(&self) {
-        let is_at_home = |task: &TaskCell| std::ptr::eq(task.inbox, self.inbox);
+        let is_at_home = |task: &TaskCell| task.inbox == self.inbox;
         if !with_current(|current| current.is_none_or(is_at_home)) {
             self.panic_from_another_loop();
         }

@@ -23,6 +23,7 @@ use std::task::{Context as Cx, Poll, RawWakerVTable, Waker};
 
 use super::TaskRef;
 use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
+use super::inboxes::InboxNumber;
 use super::inquiry::is_asking;
 use super::main_task::{self, Block, Main, MainTurn};
 #[cfg(feature = "console")]
@@ -34,7 +35,6 @@ use crate::console;
 use crate::context::{Entered, Identity, Lent, Snapshot};
 use crate::error::{ContextError, JoinError, JoinErrorKind};
 use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
-use crate::inbox::Inbox;
 
 /// The turn of a task that was spawned.
 pub(super) type Spawned = async_task::Runnable<TaskCell>;
@@ -79,9 +79,9 @@ unsafe impl Send for Parcel {}
 
 impl Parcel {
     /// Takes the runnable out, on the thread of the loop that owns `inbox`.
-    pub(super) fn open(self, inbox: &'static Inbox<Mail>) -> Runnable {
+    pub(super) fn open(self, inbox: InboxNumber) -> Runnable {
         debug_assert!(
-            ptr::eq(self.0.metadata().inbox, inbox),
+            self.0.metadata().inbox == inbox,
             "a task arrived at another loop (a bug of this crate)"
         );
         self.0
@@ -103,8 +103,8 @@ pub(super) fn schedule(runnable: Runnable) {
 }
 
 #[cold]
-fn send(runnable: Runnable, inbox: &'static Inbox<Mail>) {
-    inbox.push_unchecked(Mail::Task(Parcel(runnable)));
+fn send(runnable: Runnable, inbox: InboxNumber) {
+    inbox.inbox().push_unchecked(Mail::Task(Parcel(runnable)));
 }
 
 // ----- the scheduler of this thread -----
@@ -156,17 +156,17 @@ impl Scheduler {
 fn local_scheduler<R>(cell: &TaskCell, call: impl FnOnce(&Scheduler) -> R) -> R {
     // SAFETY: see `Scheduler::current`; nobody leaves the scheduler before `call` returns.
     match unsafe { LOCAL.get().as_ref() } {
-        Some(scheduler) if ptr::eq(scheduler.inbox, cell.inbox) => call(scheduler),
+        Some(scheduler) if scheduler.number == cell.inbox => call(scheduler),
         _ => panic!("a task was run or dropped outside of its loop (a bug of this crate)"),
     }
 }
 
 /// Puts `runnable` into the queue of the loop on this thread, or gives it back if it belongs to another loop.
 #[inline(always)]
-fn push_local(runnable: Runnable, inbox: &'static Inbox<Mail>) -> Result<(), Runnable> {
+fn push_local(runnable: Runnable, inbox: InboxNumber) -> Result<(), Runnable> {
     // SAFETY: see `Scheduler::current`.
     match unsafe { LOCAL.get().as_ref() } {
-        Some(scheduler) if ptr::eq(scheduler.inbox, inbox) => {
+        Some(scheduler) if scheduler.number == inbox => {
             scheduler.push(Ready::Task(runnable));
             Ok(())
         }
@@ -698,7 +698,7 @@ unsafe fn allocate<F: Future>(
     // head); it need not be `'static`, by the caller's promise; `schedule` borrows nothing and is `Send + Sync`.
     let (runnable, task) = unsafe {
         async_task::Builder::new()
-            .metadata(TaskCell::new(scheduler.inbox, location))
+            .metadata(TaskCell::new(scheduler.number, location))
             .spawn_unchecked(wrap, schedule_spawned)
     };
     runnable.metadata().keep_alive(runnable.waker());
@@ -750,7 +750,7 @@ pub(crate) fn scoped<F: Future, E>(
     }
     let block = scheduler
         .spare_block
-        .block(TaskCell::new(scheduler.inbox, options.location));
+        .block(TaskCell::new(scheduler.number, options.location));
     let cell = &block.cell;
     cell.begin_with(options);
     let place = UnsafeCell::new(Placed {

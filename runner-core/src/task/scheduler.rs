@@ -7,11 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::TaskRef;
 use super::cell::TaskCell;
+use super::inboxes::InboxNumber;
 use super::main_task::Spare;
 use super::observed::{Interest, Observed};
 use super::raw::{Parcel, Runnable};
@@ -40,8 +41,10 @@ pub(crate) struct Posted {
 
 /// The queue and the registry of one loop.
 pub(crate) struct Scheduler {
-    /// The door for other threads; compared by address to tell whether a wake-up comes from this loop's own thread.
+    /// The door for other threads.
     pub(crate) inbox: &'static Inbox<Mail>,
+    /// The same as tasks know it; compared to tell whether a wake-up comes from this loop's own thread.
+    pub(super) number: InboxNumber,
     /// The inbox's generation that is ours.
     pub(crate) generation: u64,
     /// In the order in which they became ready.
@@ -77,19 +80,13 @@ pub(crate) struct Scheduler {
 /// What is taken over from other threads in one turn.
 const MAIL_PER_TURN: usize = 1024;
 
-/// Inboxes whose loop is closed. They are never freed (see `inbox.rs`), so their number is that of the loops that were
-/// alive at the same time.
-static UNUSED_INBOXES: Mutex<Vec<&'static Inbox<Mail>>> = Mutex::new(Vec::new());
-
 impl Scheduler {
     pub(crate) fn new(notifier: Arc<dyn Notify>) -> Rc<Scheduler> {
-        let unused = UNUSED_INBOXES
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let inbox = unused.unwrap_or_else(|| Box::leak(Box::new(Inbox::new())));
+        let number = InboxNumber::take();
+        let inbox = number.inbox();
         Rc::new(Scheduler {
             inbox,
+            number,
             generation: inbox.open(notifier),
             ready: RefCell::default(),
             mail: RefCell::default(),
@@ -175,7 +172,7 @@ impl Scheduler {
             .borrow_mut()
             .extend(mail.drain(..count).map(|item| {
                 Packed::new(match item {
-                    Mail::Task(parcel) => Ready::Task(parcel.open(self.inbox)),
+                    Mail::Task(parcel) => Ready::Task(parcel.open(self.number)),
                     Mail::Callback(Posted {
                         run,
                         context,
@@ -299,10 +296,7 @@ impl Scheduler {
         }
         drop(self.ended_last.take());
         drop(entered);
-        UNUSED_INBOXES
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self.inbox);
+        self.number.give_back();
     }
 
     /// Drops the futures of all tasks that wait or are queued, a few at a time, while the processor still has them at hand.
