@@ -8,7 +8,7 @@ use super::{EnteredCompanions, EventLoop, LoopCore, current};
 use crate::error::{JoinError, JoinErrorKind, RunError};
 use crate::large::is_large;
 use crate::task::cell::{RunsIn, TaskCell, TaskOptions};
-use crate::task::raw;
+use crate::task::{main_task, raw};
 
 /// Whoever runs a loop holds this; it is what "running" means.
 pub(crate) struct Running<'a> {
@@ -113,7 +113,7 @@ impl EventLoop {
     ) -> Result<F::Output, RunError> {
         refuse_entered(&options.context)?;
         let running = Running::begin(self)?;
-        let output = raw::scoped(&self.core().scheduler, options, future, |main| {
+        let output = main_task::scoped(&self.core().scheduler, options, future, |main| {
             prepare(main)?;
             self.core().drive(main, give_up)
         });

@@ -7,6 +7,8 @@
 //! Whose turn it is, is in one word, [`Block::state`]: at most one [`MainTurn`] exists at a time, and none once the task is
 //! done. It holds no reference, because the scope that runs the task keeps the block until then.
 
+mod scoped;
+
 use std::cell::Cell;
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context as Cx, RawWaker, RawWakerVTable};
 
+pub(crate) use self::scoped::scoped;
 use super::cell::TaskCell;
 use super::raw::{Runnable, schedule};
 
@@ -340,7 +343,7 @@ mod tests {
         let scheduler = event_loop.core().scheduler.clone();
         let _entered = scheduler.enter();
         let options = TaskOptions::at(std::panic::Location::caller());
-        let done: Result<_, ()> = crate::task::raw::scoped(&scheduler, options, async {}, |main| {
+        let done: Result<_, ()> = super::scoped(&scheduler, options, async {}, |main| {
             // The turn is dropped unrun.
             let taken = scheduler.take_runnable_of(&main.to_ref());
             assert!(matches!(taken, Some((_, Runnable::Main(_)))));

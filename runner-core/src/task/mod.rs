@@ -6,8 +6,9 @@
 pub(crate) mod cell;
 mod inboxes;
 pub(crate) mod inquiry;
-mod main_task;
+pub(crate) mod main_task;
 pub(crate) mod observed;
+mod output;
 pub(crate) mod raise;
 pub(crate) mod raw;
 mod ready;
@@ -29,6 +30,7 @@ use std::task::{Context as Cx, Poll, Waker};
 
 use self::cell::{TaskCell, TaskOptions};
 use self::inquiry::{WaitsOn, answer, is_asking};
+use self::output::received;
 use self::raise::Raising;
 pub(crate) use self::raw::spend_budget;
 use self::raw::{Joinable, with_current};
@@ -233,7 +235,7 @@ impl<T> Task<T> {
             return Poll::Pending;
         };
         self.cell().mark_received();
-        Poll::Ready(raw::received(output, self.cell()))
+        Poll::Ready(received(output, self.cell()))
     }
 }
 

@@ -11,7 +11,7 @@
 //!   the loop closes only with an empty registry.
 
 use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -22,19 +22,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Cx, Poll, RawWakerVTable, Waker};
 
 use super::TaskRef;
-use super::cell::{Bequest, End, RunsIn, TaskCell, TaskOptions};
+use super::cell::{Bequest, End, TaskCell, TaskOptions};
 use super::inboxes::InboxNumber;
 use super::inquiry::is_asking;
-use super::main_task::{self, Block, Main, MainTurn};
+use super::main_task::{self, MainTurn};
 #[cfg(feature = "console")]
 use super::observed::Interest;
+use super::output::{Failure, Kept};
 use super::reports::{report_swallowed, report_unseen_result};
 use super::scheduler::{Mail, Ready, Scheduler};
 #[cfg(feature = "console")]
 use crate::console;
-use crate::context::{Entered, Identity, Lent, Snapshot};
-use crate::error::{ContextError, JoinError, JoinErrorKind};
-use crate::exception::{ExceptionContext, ExceptionSink, TaskInfo, drop_quietly};
+use crate::context::{Entered, Identity, Snapshot};
+use crate::error::ContextError;
+use crate::exception::ExceptionContext;
 
 /// The turn of a task that was spawned.
 pub(super) type Spawned = async_task::Runnable<TaskCell>;
@@ -153,7 +154,7 @@ impl Scheduler {
 
 /// Gives `call` the scheduler of a task that is being polled or dropped, which happens only on the thread and inside of the
 /// loop that it belongs to.
-fn local_scheduler<R>(cell: &TaskCell, call: impl FnOnce(&Scheduler) -> R) -> R {
+pub(super) fn local_scheduler<R>(cell: &TaskCell, call: impl FnOnce(&Scheduler) -> R) -> R {
     // SAFETY: see `Scheduler::current`; nobody leaves the scheduler before `call` returns.
     match unsafe { LOCAL.get().as_ref() } {
         Some(scheduler) if scheduler.number == cell.inbox => call(scheduler),
@@ -376,118 +377,8 @@ impl Drop for InSharedContext<'_> {
 
 // ----- the future wrapper -----
 
-/// A task's value while it waits to be received.
-///
-/// `async-task` drops a value that nobody will receive, and aborts the process if that panics: here the panic ends.
-pub(super) struct Kept<T>(Option<T>);
-
-impl<T> Drop for Kept<T> {
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
-                report_lost_value(payload);
-            }
-        }
-    }
-}
-
-#[cold]
-fn report_lost_value(payload: Box<dyn Any + Send>) {
-    let exceptions = Scheduler::current()
-        .map(|scheduler| scheduler.exceptions.clone())
-        .unwrap_or_default();
-    let context = ExceptionContext::new(
-        "a destructor panicked while a task's value was dropped that nobody received",
-    );
-    exceptions.report(context.with_panic(payload));
-}
-
-/// Hands a task's output to the one who joins it.
-pub(super) fn received<T>(
-    output: Result<Kept<T>, Failure>,
-    cell: &TaskCell,
-) -> Result<T, JoinError> {
-    match output {
-        Ok(mut kept) => match kept.0.take() {
-            Some(value) => Ok(value),
-            None => unreachable!("a value is taken only here, by value"),
-        },
-        Err(failure) => Err(failure.into_join_error(cell)),
-    }
-}
-
-/// Why a task has no value. Turned into a [`JoinError`] when somebody asks, and reported when nobody does.
-pub(crate) enum Failure {
-    Cancelled,
-    Context(ContextError),
-    Panic(UnseenPanic),
-    /// Its error is with its owner.
-    Taken,
-}
-
-/// A panic's payload that reports itself if it is dropped before anybody took it.
-pub(crate) struct UnseenPanic(Option<Box<Unseen>>);
-
-struct Unseen {
-    payload: Box<dyn Any + Send>,
-    /// The shutdown has reported it already.
-    is_reported: bool,
-    task: TaskInfo,
-    /// The task's context, in which the handler is called.
-    context: Snapshot,
-    exceptions: Rc<ExceptionSink>,
-}
-
-impl Failure {
-    #[cold]
-    fn panic(payload: Box<dyn Any + Send>, cell: &TaskCell) -> Failure {
-        let exceptions = local_scheduler(cell, |scheduler| scheduler.exceptions.clone());
-        let is_reported = exceptions.report_shutdown_panic(&*payload, || cell.info());
-        Failure::Panic(UnseenPanic(Some(Box::new(Unseen {
-            payload,
-            is_reported,
-            task: cell.info(),
-            context: Snapshot::current(),
-            exceptions,
-        }))))
-    }
-
-    /// Hands the failure to the one who joins the task.
-    #[cold]
-    fn into_join_error(self, cell: &TaskCell) -> JoinError {
-        match self {
-            Failure::Cancelled => JoinError::new(
-                JoinErrorKind::Cancelled(cell.cancelled_error()),
-                cell.origin(),
-            ),
-            Failure::Context(error) => JoinError::new(JoinErrorKind::Context(error), cell.origin()),
-            Failure::Taken => JoinError::new(JoinErrorKind::Failed, cell.origin()),
-            Failure::Panic(mut unseen) => match unseen.0.take() {
-                Some(unseen) => JoinError::panic(unseen.payload, cell.origin()),
-                None => unreachable!("a payload is taken only here, by value"),
-            },
-        }
-    }
-}
-
-impl Drop for UnseenPanic {
-    fn drop(&mut self) {
-        if let Some(unseen) = self.0.take() {
-            let context = Cell::new(unseen.context);
-            let _entered = Snapshot::enter(&context, Identity::task(unseen.task.id()));
-            if unseen.is_reported {
-                drop_quietly(unseen.payload);
-            } else {
-                unseen
-                    .exceptions
-                    .report_unseen_panic(unseen.payload, unseen.task);
-            }
-        }
-    }
-}
-
 /// What `async-task` polls: the user's future, inside of its task and context, with panics and cancellation handled.
-struct TaskFuture<F> {
+pub(super) struct TaskFuture<F> {
     /// The metadata of the same allocation.
     cell: NonNull<TaskCell>,
     /// Dropped by `finish`, exactly when the cell becomes done.
@@ -495,6 +386,14 @@ struct TaskFuture<F> {
 }
 
 impl<F> TaskFuture<F> {
+    /// Of the task whose cell that is, which outlives what is made here.
+    pub(super) fn new(cell: &TaskCell, future: F) -> TaskFuture<F> {
+        TaskFuture {
+            cell: NonNull::from(cell),
+            future: ManuallyDrop::new(future),
+        }
+    }
+
     /// The lifetime is the caller's, not `self`'s, so that the future can be borrowed beside it.
     fn cell<'a>(&self) -> &'a TaskCell {
         // SAFETY: `async-task` drops this wrapper before it frees the allocation that both lie in; every caller's
@@ -618,7 +517,7 @@ impl<F: Future> Future for TaskFuture<F> {
                 }
                 Err(Failure::Cancelled)
             }
-            Ok(Poll::Ready(value)) => Ok(Kept(Some(value))),
+            Ok(Poll::Ready(value)) => Ok(Kept::new(value)),
             Err(payload) => Err(Failure::panic(payload, cell)),
         };
         this.finish(match &output {
@@ -690,10 +589,7 @@ unsafe fn allocate<F: Future>(
     location: &'static Location<'static>,
     future: F,
 ) -> (Spawned, Joinable<F::Output>) {
-    let wrap = |cell: &TaskCell| TaskFuture {
-        cell: NonNull::from(cell),
-        future: ManuallyDrop::new(future),
-    };
+    let wrap = |cell: &TaskCell| TaskFuture::new(cell, future);
     // SAFETY: the future need not be `Send`, as the runnable is run and dropped on this thread only (see the file's
     // head); it need not be `'static`, by the caller's promise; `schedule` borrows nothing and is `Send + Sync`.
     let (runnable, task) = unsafe {
@@ -706,7 +602,7 @@ unsafe fn allocate<F: Future>(
 }
 
 /// Enters a new task into the scheduler; the part of spawning that does not depend on the future's type.
-fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable, is_eager: bool) {
+pub(super) fn admit(scheduler: &Rc<Scheduler>, runnable: Runnable, is_eager: bool) {
     let cell = runnable.metadata();
     scheduler.registry.insert(cell);
     scheduler.count_spawned();
@@ -729,100 +625,4 @@ fn run_first_step(runnable: Runnable) {
     let budget = BUDGET_LEFT.get();
     runnable.run();
     BUDGET_LEFT.set(budget);
-}
-
-/// Runs `drive` beside a task whose future may borrow from the caller: the main task of one `run_until_complete`.
-///
-/// When this returns, or unwinds, the task is over and its future is gone. Returns the task's output, or `None` if
-/// `drive` came back before there was one.
-pub(crate) fn scoped<F: Future, E>(
-    scheduler: &Rc<Scheduler>,
-    options: TaskOptions,
-    future: F,
-    drive: impl FnOnce(&TaskCell) -> Result<(), E>,
-) -> Result<Option<Result<F::Output, JoinError>>, E> {
-    let lent = match &options.context {
-        RunsIn::Lent(lent) => Some(lent.clone()),
-        RunsIn::Copy | RunsIn::Shared(_) => None,
-    };
-    if let Some(lent) = &lent {
-        scheduler.set_lent_context(lent.identity());
-    }
-    let block = scheduler
-        .spare_block
-        .block(TaskCell::new(scheduler.number, options.location));
-    let cell = &block.cell;
-    cell.begin_with(options);
-    let place = UnsafeCell::new(Placed {
-        future: TaskFuture {
-            cell: NonNull::from(cell),
-            future: ManuallyDrop::new(future),
-        },
-        output: None,
-    });
-    let main = Main {
-        data: place.get().cast(),
-        poll: poll_placed::<F>,
-    };
-    let scope = Scope {
-        scheduler,
-        block: &block,
-        lent,
-    };
-    // SAFETY: `place` and `block` live in this frame, and nobody touches them before `scope`, which was made after them, has
-    // finished the task when the frame is left, also by unwinding. Whatever the future borrows outlives this call.
-    admit(
-        scheduler,
-        Runnable::Main(unsafe { block.begin(main) }),
-        false,
-    );
-    // Who is ended by the scope has an output as well, which nobody asks for.
-    let is_done = drive(cell).map(|()| cell.is_done());
-    drop(scope);
-    let output = place.into_inner().output;
-    let output = is_done.map(|is_done| Some(received(output.filter(|_| is_done)?, cell)));
-    scheduler.spare_block.keep(block);
-    output
-}
-
-/// What the main task's future is to its block: it lies in the frame of [`scoped`], with room for the output.
-struct Placed<F: Future> {
-    future: TaskFuture<F>,
-    output: Option<Result<Kept<F::Output>, Failure>>,
-}
-
-/// Polls the future; `true` if that was its end, and its output is there.
-///
-/// # Safety
-///
-/// `placed` points to a [`Placed`] of this type, which is not moved any more, and nobody else uses it meanwhile.
-unsafe fn poll_placed<F: Future>(placed: *mut (), cx: &mut Cx<'_>) -> bool {
-    // SAFETY: the caller's promise.
-    let placed = unsafe { &mut *placed.cast::<Placed<F>>() };
-    // SAFETY: the same; the future is dropped in its place by `TaskFuture::finish`.
-    let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut placed.future) }.poll(cx) else {
-        return false;
-    };
-    placed.output = Some(output);
-    true
-}
-
-/// The task of one call of [`scoped`]: over when this is dropped.
-struct Scope<'a> {
-    scheduler: &'a Rc<Scheduler>,
-    block: &'a Block,
-    /// Given back when the task is over.
-    lent: Option<Rc<Lent>>,
-}
-
-impl Drop for Scope<'_> {
-    fn drop(&mut self) {
-        let cell = &self.block.cell;
-        if !cell.is_done() {
-            self.scheduler.finish_now(&cell.to_ref());
-        }
-        if let Some(lent) = self.lent.take() {
-            lent.snapshot.set(cell.context.take());
-        }
-    }
 }
