@@ -4,11 +4,15 @@
 //! `async-task` is eight bytes larger than it is in a program that has no smol.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use crate::contestants::{self, Contestant};
+
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+/// A target folder, and beside what cargo puts there the programs, each called as its feature is.
+const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/alone");
 
 /// Builds the programs of these contestants. All come from one manifest, hence from one profile, and from one lock file.
 pub(crate) fn build(contestants: &[&Contestant]) -> Result<(), String> {
@@ -20,8 +24,8 @@ pub(crate) fn build(contestants: &[&Contestant]) -> Result<(), String> {
 /// The program that measures this contestant.
 pub(crate) fn program(contestant: &Contestant) -> Result<PathBuf, String> {
     match is_alone_here(contestant) {
-        true => this_program(),
-        false => Ok(place()?.join(contestant.feature)),
+        true => env::current_exe().map_err(|error| format!("where is this program? {error}")),
+        false => Ok(Path::new(PLACE).join(contestant.feature)),
     }
 }
 
@@ -31,37 +35,20 @@ fn is_alone_here(contestant: &Contestant) -> bool {
     all.all(|known| known.feature == contestant.feature)
 }
 
-fn this_program() -> Result<PathBuf, String> {
-    env::current_exe().map_err(|error| format!("where is this program? {error}"))
-}
-
-/// Beside the folder that this program lies in, as a target folder of its own.
-fn place() -> Result<PathBuf, String> {
-    let program = this_program()?;
-    let target = program.ancestors().nth(2);
-    let target = target.ok_or("this program lies in no target folder")?;
-    Ok(target.join("alone"))
-}
-
 fn build_with(feature: &str) -> Result<(), String> {
     eprintln!("build with {feature} alone");
-    let place = place()?;
     let mut command = Command::new("cargo");
     command.args(["build", "--release", "--locked", "--quiet"]);
     command.args(["--no-default-features", "--features", feature]);
-    command.args([
-        "--manifest-path",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-    ]);
-    command.arg("--target-dir").arg(&place).stdin(Stdio::null());
-    let status = command.status();
+    command.args(["--manifest-path", MANIFEST, "--target-dir", PLACE]);
+    let status = command.stdin(Stdio::null()).status();
     let status = status.map_err(|error| format!("cannot run cargo: {error}"))?;
     if !status.success() {
         return Err(format!("cannot build with {feature} alone"));
     }
     // The next feature's program takes this one's name.
-    let built = place.join("release").join(env!("CARGO_PKG_NAME"));
-    let copied = fs::copy(built, place.join(feature));
+    let place = Path::new(PLACE);
+    let copied = fs::copy(place.join("release/peers"), place.join(feature));
     copied.map_err(|error| format!("cannot keep the program of {feature}: {error}"))?;
     Ok(())
 }

@@ -17,7 +17,7 @@ mod machine;
 mod picture;
 mod report;
 mod rounds;
-#[cfg(any(feature = "asyncio", feature = "smol"))]
+#[cfg(any(feature = "asyncio", feature = "smol", feature = "glommio"))]
 mod same_futures_io;
 mod same_work;
 mod tcp_clients;
