@@ -1,17 +1,24 @@
-//! Who takes part. To add a contestant, write its file and name it here.
+//! Who takes part. To add a contestant, write its file, name it here, and give it a feature in Cargo.toml.
 
+#[cfg(feature = "asyncio")]
 mod asyncio;
+#[cfg(feature = "bare")]
 mod bare;
 #[cfg(feature = "compio")]
 mod compio;
+#[cfg(feature = "epoll")]
 mod epoll;
 #[cfg(feature = "glommio")]
 mod glommio;
 #[cfg(feature = "monoio")]
 mod monoio;
+#[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "smol")]
 mod smol;
+#[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(feature = "tokio")]
 mod tokio_local;
 
 use crate::workloads::{Run, Workload};
@@ -23,6 +30,8 @@ pub(crate) struct Contestant {
     pub(crate) about: &'static str,
     /// The crates whose versions the report states.
     pub(crate) crates: &'static [&'static str],
+    /// The feature of this package that stands for it: the program that it is measured in is built with that alone.
+    pub(crate) feature: &'static str,
     pub(crate) kind: Kind,
     /// Above 1, it does so many times fewer operations, and those only once: it would take too long otherwise.
     pub(crate) slowness: fn(Workload) -> usize,
@@ -61,9 +70,13 @@ pub(crate) enum Kind {
 
 /// In the order of the table's columns; ours is the first.
 pub(crate) const ALL: &[&Contestant] = &[
+    #[cfg(feature = "asyncio")]
     &asyncio::CONTESTANT,
+    #[cfg(feature = "tokio")]
     &tokio::CONTESTANT,
+    #[cfg(feature = "tokio")]
     &tokio_local::CONTESTANT,
+    #[cfg(feature = "smol")]
     &smol::CONTESTANT,
     #[cfg(feature = "monoio")]
     &monoio::EPOLL,
@@ -75,9 +88,13 @@ pub(crate) const ALL: &[&Contestant] = &[
     &compio::URING,
     #[cfg(feature = "glommio")]
     &glommio::CONTESTANT,
+    #[cfg(feature = "python")]
     &python::ASYNCIO,
+    #[cfg(feature = "python")]
     &python::UVLOOP,
+    #[cfg(feature = "bare")]
     &bare::CONTESTANT,
+    #[cfg(feature = "epoll")]
     &epoll::CONTESTANT,
 ];
 

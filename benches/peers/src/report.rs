@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{fs, io};
 
+use crate::alone;
 use crate::contestants::{Contestant, Kind};
 use crate::hello;
 use crate::machine;
@@ -14,6 +15,7 @@ use crate::workloads::{Figure, Unit};
 /// Measures, and writes everything to where it is wanted.
 pub(crate) fn measure_and_write(mut plan: Plan) -> Result<(), String> {
     let load_before = machine::load();
+    alone::build(&plan.contestants)?;
     let absent = rounds::leave_out_absent(&mut plan);
     let mut findings = rounds::run(&plan);
     findings.problems.splice(0..0, absent);

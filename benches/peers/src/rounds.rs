@@ -5,13 +5,13 @@
 //! to each other, both run on one processor: between two, the time that a sleeping processor takes to notice is many times
 //! that of all the software, and depends on what else the machine does.
 
-use std::env;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::alone;
 use crate::contestants::{self, Contestant};
 use crate::machine;
 use crate::workloads::{self, Figure, ROWS, Row, Workload};
@@ -76,6 +76,9 @@ impl Plan {
         if plan.rows.is_empty() && !plan.is_building {
             return Err("no workload has such a name".to_owned());
         }
+        if plan.contestants.is_empty() {
+            return Err("this program was built without contestants".to_owned());
+        }
         Ok(plan)
     }
 }
@@ -131,7 +134,8 @@ fn try_out(contestant: &Contestant) -> Result<(), String> {
     if (contestant.run)(Workload::Cycle).is_none() {
         return Ok(());
     }
-    let command = new_process(&["--one", "cycle", contestant.name, "1"], false)?;
+    let arguments = ["--one", "cycle", contestant.name, "1"];
+    let command = new_process(contestant, &arguments, false)?;
     match output_of(command) {
         Ok(_) => Ok(()),
         Err(problem) => Err(format!("{} cannot run here: {problem}", contestant.name)),
@@ -187,7 +191,7 @@ fn record(lines: &mut [Line], contestant: usize, figures: &[f64]) {
 fn measure(row: &Row, contestant: &Contestant) -> Result<Vec<f64>, String> {
     let arguments = ["--sample", row.name, contestant.name];
     let is_pinned = row.workload.wants_one_processor() && machine::can_pin();
-    let printed = new_process(&arguments, is_pinned).and_then(output_of);
+    let printed = new_process(contestant, &arguments, is_pinned).and_then(output_of);
     let figures = printed.and_then(|printed| {
         let words = printed.split_whitespace().map(str::parse);
         let figures: Result<Vec<f64>, _> = words.collect();
@@ -199,9 +203,13 @@ fn measure(row: &Row, contestant: &Contestant) -> Result<Vec<f64>, String> {
     figures.map_err(|problem| format!("{} failed in {}: {problem}", contestant.name, row.name))
 }
 
-/// This program once more, with these arguments.
-fn new_process(arguments: &[&str], is_pinned: bool) -> Result<Command, String> {
-    let program = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
+/// The contestant's own program, with these arguments.
+fn new_process(
+    contestant: &Contestant,
+    arguments: &[&str],
+    is_pinned: bool,
+) -> Result<Command, String> {
+    let program = alone::program(contestant)?;
     let mut command = match is_pinned {
         true => {
             let mut command = Command::new("taskset");

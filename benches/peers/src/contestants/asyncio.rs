@@ -26,6 +26,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "asyncio",
     about: "a `Runner` without the signal ladder, except in the rows that name it",
     crates: &[],
+    feature: "asyncio",
     kind: Kind::Ours,
     slowness: |_| 1,
     prepare: || {},

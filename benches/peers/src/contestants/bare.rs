@@ -19,6 +19,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "bare",
     about: "async-task and a `VecDeque`, nothing else: a limit, no runtime",
     crates: &["async-task"],
+    feature: "bare",
     kind: Kind::Limit,
     slowness: |_| 1,
     prepare: || {},

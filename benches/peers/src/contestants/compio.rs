@@ -30,6 +30,7 @@ pub(super) const EPOLL: Contestant = Contestant {
     name: "compio-epoll",
     about: "compio's polling driver",
     crates: &["compio"],
+    feature: "compio",
     kind: Kind::Peer,
     slowness: |workload| match workload {
         // Here a wake-up also rouses the driver, with a system call or more.
@@ -49,6 +50,7 @@ pub(super) const URING: Contestant = Contestant {
     name: "compio-uring",
     about: "the same over io_uring",
     crates: &[],
+    feature: "compio",
     prepare: || USES_RING.store(true, Ordering::Relaxed),
     hello: Hello::Package {
         dependencies: &[("compio", r#"["runtime", "io-uring", "net", "time"]"#)],

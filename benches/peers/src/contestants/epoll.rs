@@ -14,6 +14,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "epoll",
     about: "an echo server over edge-triggered epoll, by hand: a limit, no runtime",
     crates: &["rustix"],
+    feature: "epoll",
     kind: Kind::Limit,
     slowness: |_| 1,
     prepare: || {},

@@ -28,6 +28,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "glommio",
     about: "glommio over io_uring; `spawn_local` runs the task at once, as far as it gets",
     crates: &["glommio"],
+    feature: "glommio",
     kind: Kind::Peer,
     slowness: |workload| match workload {
         // Each takes milliseconds.

@@ -31,6 +31,7 @@ pub(super) const EPOLL: Contestant = Contestant {
     name: "monoio-epoll",
     about: "monoio's legacy driver, with timers and a pool of 4 threads",
     crates: &["monoio"],
+    feature: "monoio",
     kind: Kind::Peer,
     slowness: |_| 1,
     prepare: || {},
@@ -45,6 +46,7 @@ pub(super) const URING: Contestant = Contestant {
     name: "monoio-uring",
     about: "the same over io_uring",
     crates: &[],
+    feature: "monoio",
     prepare: || USES_RING.store(true, Ordering::Relaxed),
     hello: Hello::Package {
         dependencies: &[("monoio", r#"["iouring", "sync"]"#)],

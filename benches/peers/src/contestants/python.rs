@@ -14,6 +14,7 @@ pub(super) const ASYNCIO: Contestant = Contestant {
     name: "python",
     about: "CPython's asyncio, with streams; it does fewer operations",
     crates: &[],
+    feature: "python",
     kind: Kind::Peer,
     slowness,
     prepare: || {},

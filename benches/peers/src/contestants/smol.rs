@@ -38,6 +38,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
         "blocking",
         "polling",
     ],
+    feature: "smol",
     kind: Kind::Peer,
     slowness: |_| 1,
     prepare: || {},

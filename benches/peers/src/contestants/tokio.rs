@@ -31,6 +31,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "tokio",
     about: "the current_thread runtime with I/O and timers enabled",
     crates: &["tokio"],
+    feature: "tokio",
     kind: Kind::Peer,
     slowness: |_| 1,
     prepare: || {},

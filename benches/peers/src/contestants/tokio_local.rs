@@ -25,6 +25,7 @@ pub(super) const CONTESTANT: Contestant = Contestant {
     name: "tokio-local",
     about: "the same tokio's `LocalRuntime`, with `spawn_local`",
     crates: &[],
+    feature: "tokio",
     kind: Kind::Peer,
     slowness: |_| 1,
     prepare: || {},
