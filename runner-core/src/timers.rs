@@ -144,17 +144,20 @@ impl<T> Timers<T> {
     /// Calls `f` with each deadline that has passed at `now`, in no particular order. Looks at no others but their neighbours
     /// in the heap.
     pub(crate) fn for_each_overdue(&self, now: u64, mut f: impl FnMut(u64)) {
-        let heap = self.heap.as_slice();
-        let mut places = vec![0];
-        while let Some(place) = places.pop() {
-            let Some(entry) = heap.get(place).filter(|entry| entry.deadline < now) else {
-                continue;
-            };
-            if is_live(&self.items, entry) {
-                f(entry.deadline);
-            }
-            places.extend([2 * place + 1, 2 * place + 2]);
+        self.visit_overdue(0, now, &mut f);
+    }
+
+    /// Those in that place of the heap and below it.
+    fn visit_overdue(&self, place: usize, now: u64, f: &mut impl FnMut(u64)) {
+        let entry = self.heap.as_slice().get(place);
+        let Some(entry) = entry.filter(|entry| entry.deadline < now) else {
+            return;
+        };
+        if is_live(&self.items, entry) {
+            f(entry.deadline);
         }
+        self.visit_overdue(2 * place + 1, now, f);
+        self.visit_overdue(2 * place + 2, now, f);
     }
 
     /// Returns how many timers there are.
