@@ -6,6 +6,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use rustix::time::{ClockId, clock_gettime};
+
 /// Measures one step after the other. The end of one is the begin of the next, if nothing was in between.
 pub(super) struct Stopwatch {
     /// From this on a step is slow.
@@ -131,17 +134,12 @@ impl Clock {
     #[cfg(target_os = "linux")]
     #[inline]
     pub(super) fn now(self) -> u64 {
+        // Through the system's own page, and not through the C library, which would take another nanosecond.
         let clock = match self.is_coarse {
-            true => libc::CLOCK_MONOTONIC_COARSE,
-            false => libc::CLOCK_MONOTONIC,
+            true => ClockId::MonotonicCoarse,
+            false => ClockId::Monotonic,
         };
-        let mut now = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: the call fills the structure that it is given, which lives for the call, and keeps nothing of it.
-        // It cannot fail: every Linux has both clocks.
-        unsafe { libc::clock_gettime(clock, &mut now) };
+        let now = clock_gettime(clock);
         now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64 + 1
     }
 
