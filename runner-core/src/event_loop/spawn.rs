@@ -105,15 +105,23 @@ impl EventLoop {
         self.is_running() && Scheduler::current().is_some_and(|now| Rc::ptr_eq(&now, scheduler))
     }
 
+    /// Where a new task goes: behind what has arrived before it.
+    #[inline]
+    #[track_caller]
+    fn open_door(&self) -> &Rc<Scheduler> {
+        self.core().refuse_if_closed();
+        self.core().keep_order_of_mail();
+        &self.core().scheduler
+    }
+
+    /// Starts a task for which nothing special was asked, as most are: its cell is made without a look at options.
     #[track_caller]
     fn start_plain<F: Future + 'static>(
         &self,
         location: &'static Location<'static>,
         future: F,
     ) -> Task<F::Output> {
-        self.core().refuse_if_closed();
-        self.core().keep_order_of_mail();
-        let scheduler = &self.core().scheduler;
+        let scheduler = self.open_door();
         if const { is_large::<F>() } {
             Task::spawn_plain(scheduler, location, Box::pin(future))
         } else {
@@ -123,9 +131,7 @@ impl EventLoop {
 
     #[track_caller]
     fn start<F: Future + 'static>(&self, options: TaskOptions, future: F) -> Task<F::Output> {
-        self.core().refuse_if_closed();
-        self.core().keep_order_of_mail();
-        let scheduler = &self.core().scheduler;
+        let scheduler = self.open_door();
         if const { is_large::<F>() } {
             Task::spawn(scheduler, options, Box::pin(future))
         } else {
