@@ -3,7 +3,10 @@
 mod support;
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use asyncio::{Context, EventLoop, Runner, context_var, copy_context};
@@ -214,6 +217,60 @@ async fn a_cancelled_future_is_dropped_in_its_context() {
     task.cancel();
     task.await.unwrap_err();
     assert_eq!(trace.take(), ["task's in Some(\"cancelled\")"]);
+}
+
+/// Not with the task's last handle or waker, which may be gone much later, and on another thread.
+#[asyncio::test]
+async fn what_a_task_has_set_is_dropped_when_it_ends() {
+    #[derive(Clone)]
+    struct Counted(#[allow(dead_code, reason = "counted")] Arc<()>);
+    context_var! { static HELD: Counted; }
+
+    let held = Arc::new(());
+    let inside = Counted(held.clone());
+    let task = asyncio::spawn(async move {
+        HELD.set(inside);
+        asyncio::yield_now().await;
+        poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+    });
+    asyncio::yield_now().await;
+    assert_eq!(Arc::strong_count(&held), 2);
+    let kept = task.task_ref();
+    let waker = task.await.unwrap();
+    assert_eq!(Arc::strong_count(&held), 1);
+    drop((kept, waker));
+}
+
+#[test]
+fn a_panic_while_a_tasks_variables_are_dropped_is_reported() {
+    #[derive(Clone)]
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("in a variable's destructor");
+        }
+    }
+    context_var! { static HELD: Arc<Panics>; }
+
+    let trace = Trace::new();
+    let event_loop = EventLoop::new().unwrap();
+    let reported = trace.clone();
+    event_loop.set_exception_handler(move |_, context| {
+        reported.note(context.to_string().lines().next().unwrap())
+    });
+    let outcome = event_loop.run_until_complete(async {
+        let task = asyncio::spawn(async {
+            HELD.set(Arc::new(Panics));
+            7
+        });
+        task.await.unwrap()
+    });
+    assert_eq!(outcome.unwrap(), 7);
+    event_loop.close().unwrap();
+    assert_eq!(
+        trace.take(),
+        ["a destructor panicked while the task's context variables were dropped"]
+    );
 }
 
 /// The same when the loop is closed over a task's head, with the context still there (C10).

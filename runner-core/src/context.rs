@@ -32,12 +32,6 @@ impl Identity {
         Identity(id << 1 | 1)
     }
 
-    /// The snapshot that was just entered is that of this context.
-    #[inline]
-    pub(crate) fn name_current(self) {
-        let _ = CURRENT.try_with(|current| current.identity.set(self));
-    }
-
     /// A context that nobody else has.
     fn fresh() -> Identity {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -55,9 +49,26 @@ impl Snapshot {
     /// The context in which no variable is set.
     pub(crate) const EMPTY: Snapshot = Snapshot(None);
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Copies the current context.
+    #[inline]
     pub(crate) fn current() -> Snapshot {
+        match KEEPER.get() {
+            Some(keeper) => (keeper.copy)(),
+            None => Snapshot::held(),
+        }
+    }
+
+    fn held() -> Snapshot {
         with_current(|current| current.with_root(|root| Snapshot(root.clone()))).unwrap_or_default()
+    }
+
+    /// Copies a snapshot that lies in a cell.
+    pub(crate) fn copied(home: &Cell<Snapshot>) -> Snapshot {
+        with_taken(home, |snapshot| snapshot.clone())
     }
 
     /// Makes the snapshot in `home` the current context until the guard is dropped, which puts it back with its changes.
@@ -140,6 +151,8 @@ pub(crate) struct Frame {
     identity: Identity,
     /// A [`Context`] that is entered.
     object: Option<Rc<Shared>>,
+    /// Who keeps the variables, in place of all this.
+    keeper: Option<&'static Keeper>,
 }
 
 impl Frame {
@@ -149,6 +162,7 @@ impl Frame {
             root: snapshot.0,
             identity,
             object: None,
+            keeper: None,
         }
     }
 
@@ -175,16 +189,16 @@ impl Frame {
     }
 }
 
-/// The current [`Frame`], each part in a cell of its own: they are exchanged at each poll, in registers.
-struct Current {
+/// The current [`Frame`], each part in a cell of its own: they are exchanged at each callback, in registers.
+struct Held {
     root: Cell<Root>,
     identity: Cell<Identity>,
     object: Cell<Option<Rc<Shared>>>,
 }
 
-impl Current {
-    const fn new() -> Current {
-        Current {
+impl Held {
+    const fn new() -> Held {
+        Held {
             root: Cell::new(None),
             identity: Cell::new(Identity::UNASSIGNED),
             object: Cell::new(None),
@@ -220,16 +234,32 @@ impl Current {
     }
 }
 
-fn with_taken<R>(cell: &Cell<Root>, call: impl FnOnce(&mut Root) -> R) -> R {
-    let mut root = cell.take();
-    let result = call(&mut root);
-    cell.set(root);
+fn with_taken<T: Default, R>(cell: &Cell<T>, call: impl FnOnce(&mut T) -> R) -> R {
+    let mut variables = cell.take();
+    let result = call(&mut variables);
+    cell.set(variables);
     result
 }
 
+/// A context that stays where it is while it is the current one.
+pub(crate) struct Lodged<'a> {
+    pub(crate) home: &'a Cell<Snapshot>,
+    pub(crate) identity: Identity,
+}
+
+/// Knows where the current context is.
+pub(crate) struct Keeper {
+    /// Calls back with it, once. The callback runs no code of the user's.
+    pub(crate) show: fn(&mut dyn FnMut(&Lodged<'_>)),
+    /// Copies its variables; the same as with `show`, but it is done for each task that is spawned.
+    pub(crate) copy: fn() -> Snapshot,
+}
+
 thread_local! {
-    /// The current context.
-    static CURRENT: Current = const { Current::new() };
+    /// The current context, unless somebody keeps it.
+    static HELD: Held = const { Held::new() };
+    /// Who keeps the current context. To ask when it is wanted costs less than to exchange the words of it at each poll.
+    static KEEPER: Cell<Option<&'static Keeper>> = const { Cell::new(None) };
 }
 
 /// Exchanges `frame` and the current context; the caller does it again to restore what was current, also on unwind.
@@ -237,16 +267,70 @@ thread_local! {
 /// A thread that is past its thread-local variables has no current context; `frame` stays as it is.
 #[inline(always)]
 pub(crate) fn swap_current(frame: &mut Frame) {
-    let _ = CURRENT.try_with(|current| {
-        frame.root = current.root.replace(frame.root.take());
-        frame.identity = current.identity.replace(frame.identity);
-        frame.object = current.object.replace(frame.object.take());
+    let _ = HELD.try_with(|held| {
+        frame.root = held.root.replace(frame.root.take());
+        frame.identity = held.identity.replace(frame.identity);
+        frame.object = held.object.replace(frame.object.take());
+        frame.keeper = KEEPER.replace(frame.keeper);
     });
 }
 
+/// While it lives, the current context is the one that a [`Keeper`] keeps.
+#[must_use = "the context is left when the guard is dropped"]
+pub(crate) struct Kept {
+    previous: Option<&'static Keeper>,
+}
+
+impl Kept {
+    /// Guards must be dropped in the reverse order of their making.
+    #[inline(always)]
+    pub(crate) fn by(keeper: &'static Keeper) -> Kept {
+        Kept {
+            previous: KEEPER.replace(Some(keeper)),
+        }
+    }
+}
+
+impl Drop for Kept {
+    #[inline(always)]
+    fn drop(&mut self) {
+        KEEPER.set(self.previous);
+    }
+}
+
+/// The current context, wherever it is.
+enum Current<'a> {
+    Held(&'a Held),
+    Lodged(&'a Lodged<'a>),
+}
+
+impl Current<'_> {
+    /// Calls back with the variables. The callback must not run code of the user's.
+    #[inline]
+    fn with_root<R>(&self, call: impl FnOnce(&mut Root) -> R) -> R {
+        match self {
+            Current::Held(held) => held.with_root(call),
+            Current::Lodged(lodged) => with_taken(lodged.home, |snapshot| call(&mut snapshot.0)),
+        }
+    }
+
+    /// Returns whose variables these are; from now on that is fixed.
+    fn identity(&self) -> Identity {
+        match self {
+            Current::Held(held) => held.identity(),
+            Current::Lodged(lodged) => lodged.identity,
+        }
+    }
+}
+
 /// Calls back with the current context, if the thread still has one. The callback must not run code of the user's.
-fn with_current<R>(call: impl FnOnce(&Current) -> R) -> Option<R> {
-    CURRENT.try_with(call).ok()
+fn with_current<R>(call: impl FnOnce(Current<'_>) -> R) -> Option<R> {
+    let Some(keeper) = KEEPER.get() else {
+        return HELD.try_with(|held| call(Current::Held(held))).ok();
+    };
+    let (mut call, mut result) = (Some(call), None);
+    (keeper.show)(&mut |lodged| result = call.take().map(|call| call(Current::Lodged(lodged))));
+    result
 }
 
 /// Values of context variables, in which code can be run.

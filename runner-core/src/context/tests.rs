@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{
-    CURRENT, Context, ContextVar, Frame, Identity, Snapshot, Token, copy_context, swap_current,
+    Context, ContextVar, Frame, HELD, Identity, Snapshot, Token, copy_context, swap_current,
 };
 
 crate::context_var! {
@@ -439,7 +439,7 @@ fn variables_are_usable_in_destructors_of_the_thread() {
     struct AtExit(std::sync::mpsc::Sender<(Option<u32>, bool)>);
     impl Drop for AtExit {
         fn drop(&mut self) {
-            let gone = CURRENT.try_with(|_| ()).is_err();
+            let gone = HELD.try_with(|_| ()).is_err();
             let token = NUMBER.set(8);
             let context = copy_context();
             context.run(|| NUMBER.set(9)).unwrap();
@@ -450,14 +450,14 @@ fn variables_are_usable_in_destructors_of_the_thread() {
             self.0.send((NUMBER.get(), gone)).unwrap();
         }
     }
-    crate::context_var! { static HELD: Arc<AtExit>; }
+    crate::context_var! { static LAST: Arc<AtExit>; }
     thread_local!(static BEFORE: Cell<Option<AtExit>> = const { Cell::new(None) });
     thread_local!(static AFTER: Cell<Option<AtExit>> = const { Cell::new(None) });
     let (sender, receiver) = std::sync::mpsc::channel();
     in_fresh_thread(move || {
         BEFORE.set(Some(AtExit(sender.clone())));
         // Destroyed with the context itself.
-        HELD.set(Arc::new(AtExit(sender.clone())));
+        LAST.set(Arc::new(AtExit(sender.clone())));
         AFTER.set(Some(AtExit(sender)));
         NUMBER.set(7);
     });

@@ -50,7 +50,7 @@ pub(crate) struct TaskCell {
     pub(super) born: Cell<u32>,
     /// How often it was polled, as far as that can be counted here.
     polls: Cell<u32>,
-    /// The context between two polls; while the task is polled it is the thread's.
+    /// The variables of its own context, also while it is polled; empty if it runs in another.
     pub(super) context: Cell<Snapshot>,
     /// What few tasks have.
     extra: Cell<Option<Box<Extra>>>,
@@ -275,13 +275,25 @@ impl TaskCell {
         }
     }
 
-    /// It runs neither in a copy of its spawner's context nor in a context of its own.
-    pub(super) fn has_foreign_context(&self) -> bool {
-        self.has(SHARED_CONTEXT | LENT_CONTEXT)
+    pub(super) fn has_shared_context(&self) -> bool {
+        self.has(SHARED_CONTEXT)
     }
 
     pub(super) fn has_lent_context(&self) -> bool {
         self.has(LENT_CONTEXT)
+    }
+
+    /// There is something for [`drop_variables`](TaskCell::drop_variables).
+    pub(super) fn has_variables(&self) -> bool {
+        let variables = self.context.take();
+        let has_any = !variables.is_empty();
+        self.context.set(variables);
+        has_any && !self.has_lent_context()
+    }
+
+    /// The task is over, and nobody else wants what its context variables are set to.
+    pub(super) fn drop_variables(&self) {
+        drop(self.context.take());
     }
 
     #[cold]
@@ -423,9 +435,6 @@ impl TaskCell {
             End::Cancelled => DONE | CANCELLED,
             End::Failed => DONE | FAILED,
         });
-        if !self.has_lent_context() {
-            drop(self.context.take());
-        }
         let taken = self.peek_extra(|extra| {
             if extra.name.is_some() {
                 forget_name(self.id());

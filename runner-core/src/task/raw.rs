@@ -33,7 +33,7 @@ use super::reports::{report_swallowed, report_unseen_result};
 use super::scheduler::{Mail, Ready, Scheduler};
 #[cfg(feature = "console")]
 use crate::console;
-use crate::context::{Entered, Identity, Snapshot};
+use crate::context::{Identity, Keeper, Kept as KeptContext, Lodged, Snapshot};
 use crate::error::ContextError;
 use crate::exception::ExceptionContext;
 
@@ -311,54 +311,69 @@ pub(crate) fn spend_budget(cx: &mut Cx<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// While it lives, its task is the current one, and its context the thread's.
-struct Polling<'a> {
-    /// The task's own context.
-    _context: Entered<'a>,
-    _current: CurrentTask,
+/// The current task has its context itself.
+static CONTEXT_KEEPER: Keeper = Keeper {
+    show: show_context,
+    copy: || {
+        with_current(|task| task.map(|cell| Snapshot::copied(&cell.context))).unwrap_or_default()
+    },
+};
+
+fn show_context(look: &mut dyn FnMut(&Lodged<'_>)) {
+    with_current(|task| {
+        if let Some(cell) = task {
+            look(&Lodged {
+                home: &cell.context,
+                identity: context_identity(cell),
+            });
+        }
+    });
 }
 
-impl<'a> Polling<'a> {
-    /// Inlined, and nothing fallible, so that the guards are made where they stay: moving what was written a moment ago
-    /// stalls the processor, for 8 ns of a poll's 70.
-    #[inline(always)]
-    fn begin(cell: &'a TaskCell) -> Polling<'a> {
-        let context = Snapshot::enter(&cell.context, Identity::task(cell.id()));
-        BUDGET_LEFT.set(BUDGET);
-        Polling {
-            _context: context,
-            _current: CurrentTask {
-                previous: CURRENT.replace(ptr::from_ref(cell)),
-            },
-        }
+/// A lent context is the same for all who borrow it.
+fn context_identity(cell: &TaskCell) -> Identity {
+    match cell.has_lent_context() {
+        false => Identity::task(cell.id()),
+        true => local_scheduler(cell, Scheduler::lent_context),
     }
 }
 
-/// While it lives, a task is the current one.
-struct CurrentTask {
+/// While it lives, its task is the current one, and its context the thread's.
+struct Polling {
+    _context: KeptContext,
     /// The current task before, non-null where a loop is closed inside of another one's task.
     previous: *const TaskCell,
 }
 
-impl Drop for CurrentTask {
+impl Polling {
+    /// Inlined, and nothing fallible, so that the guard is made where it stays: moving what was written a moment ago
+    /// stalls the processor.
+    #[inline(always)]
+    fn begin(cell: &TaskCell) -> Polling {
+        BUDGET_LEFT.set(BUDGET);
+        let previous = CURRENT.replace(ptr::from_ref(cell));
+        Polling {
+            _context: KeptContext::by(&CONTEXT_KEEPER),
+            previous,
+        }
+    }
+}
+
+impl Drop for Polling {
     #[inline(always)]
     fn drop(&mut self) {
         CURRENT.set(self.previous);
     }
 }
 
-/// While it lives, the context that was given to the builder lies on top of the task's own, which is empty then. The guard
-/// itself is with what few tasks have: moving it would stall the others, too.
+/// While it lives, the context that was given to the builder is the current one, and not the task's own, which is empty then.
+/// The guard itself is with what few tasks have: moving it would stall the others, too.
 struct InSharedContext<'a>(Option<&'a TaskCell>);
 
 impl<'a> InSharedContext<'a> {
     #[inline(always)]
     fn enter(cell: &'a TaskCell) -> Result<InSharedContext<'a>, ContextError> {
-        if !cell.has_foreign_context() {
-            return Ok(InSharedContext(None));
-        }
-        if cell.has_lent_context() {
-            local_scheduler(cell, |scheduler| scheduler.name_lent_context());
+        if !cell.has_shared_context() {
             return Ok(InSharedContext(None));
         }
         cell.enter_shared_context()?;
@@ -410,9 +425,21 @@ impl<F> TaskFuture<F> {
         let dropped =
             panic::catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(future) }));
         if let Err(payload) = dropped {
-            report_destructor(payload, cell);
+            report_destructor(FUTURE_DROPPED, payload, cell);
         }
         local_scheduler(cell, |scheduler| leave_scheduler(cell, scheduler, end));
+        if cell.has_variables() {
+            drop_variables(cell);
+        }
+    }
+}
+
+/// Drops what is the task's own to keep; a value's destructor is the user's code, too.
+#[cold]
+fn drop_variables(cell: &TaskCell) {
+    let variables = AssertUnwindSafe(|| cell.drop_variables());
+    if let Err(payload) = panic::catch_unwind(variables) {
+        report_destructor(VARIABLES_DROPPED, payload, cell);
     }
 }
 
@@ -446,10 +473,14 @@ fn leave_scheduler(cell: &TaskCell, scheduler: &Scheduler, end: End) {
     }
 }
 
+/// What a destructor's panic is said to have come from.
+const FUTURE_DROPPED: &str = "a destructor panicked while the task's future was dropped";
+const VARIABLES_DROPPED: &str =
+    "a destructor panicked while the task's context variables were dropped";
+
 #[cold]
-fn report_destructor(payload: Box<dyn Any + Send>, cell: &TaskCell) {
-    let context =
-        ExceptionContext::new("a destructor panicked while the task's future was dropped");
+fn report_destructor(message: &'static str, payload: Box<dyn Any + Send>, cell: &TaskCell) {
+    let context = ExceptionContext::new(message);
     let exceptions = local_scheduler(cell, |scheduler| scheduler.exceptions.clone());
     exceptions.report(context.with_panic(payload).with_task(cell.info()));
 }
@@ -513,7 +544,7 @@ impl<F: Future> Future for TaskFuture<F> {
             // As in asyncio, a request made during the last step ends the task cancelled, and the value is lost.
             Ok(Poll::Ready(value)) if cell.ends_cancelled() => {
                 if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
-                    report_destructor(payload, cell);
+                    report_destructor(FUTURE_DROPPED, payload, cell);
                 }
                 Err(Failure::Cancelled)
             }

@@ -250,10 +250,9 @@ impl Scheduler {
         self.lent_context.set(lent);
     }
 
-    /// The main task's context was entered.
-    #[inline]
-    pub(super) fn name_lent_context(&self) {
-        self.lent_context.get().name_current();
+    /// Whose context the main task of the run under way runs in.
+    pub(super) fn lent_context(&self) -> Identity {
+        self.lent_context.get()
     }
 
     /// The number of wake-ups and calls that came from other threads.
