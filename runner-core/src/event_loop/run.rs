@@ -1,5 +1,6 @@
 //! Running the loop: until a future is done, or until it is told to stop.
 
+use std::cell::Cell;
 use std::future::{Future, IntoFuture};
 use std::panic::{self, Location};
 use std::time::Instant;
@@ -96,26 +97,26 @@ impl EventLoop {
         let options = TaskOptions::at(Location::caller());
         let future = future.into_future();
         if const { is_large::<F::IntoFuture>() } {
-            self.run_main(options, Box::pin(future), |_main| Ok(()), || false)
+            self.run_main(options, Box::pin(future), |_main| Ok(()), None)
         } else {
-            self.run_main(options, future, |_main| Ok(()), || false)
+            self.run_main(options, future, |_main| Ok(()), None)
         }
     }
 
-    /// The same in a given context, with a look at the main task before its first step (`prepare`) and after each turn
-    /// (`give_up`, which abandons it).
+    /// The same in a given context, with a look at the main task before its first step (`prepare`), and without waiting for it
+    /// any longer when it is `abandoned`.
     pub(crate) fn run_main<F: Future>(
         &self,
         options: TaskOptions,
         future: F,
         prepare: impl FnOnce(&TaskCell) -> Result<(), RunError>,
-        give_up: impl Fn() -> bool,
+        abandoned: Option<&Cell<bool>>,
     ) -> Result<F::Output, RunError> {
         refuse_entered(&options.context)?;
         let running = Running::begin(self)?;
         let output = main_task::scoped(&self.core().scheduler, options, future, |main| {
             prepare(main)?;
-            self.core().drive(main, give_up)
+            self.core().drive(main, abandoned)
         });
         drop(running);
         match output? {
@@ -134,12 +135,9 @@ impl EventLoop {
     /// As [`run_until_complete`](EventLoop::run_until_complete).
     pub fn run_forever(&self) -> Result<(), RunError> {
         let _running = Running::begin(self)?;
-        loop {
-            self.core().turn(true, None).map_err(RunError::EventLoop)?;
-            if self.core().stopping.get() {
-                return Ok(());
-            }
-        }
+        let core = self.core();
+        core.run_turns(|| core.stopping.get())
+            .map_err(RunError::EventLoop)
     }
 
     /// Runs turns as long as `condition` holds and `deadline` has not passed, whoever calls `stop` meanwhile.
@@ -167,15 +165,14 @@ impl EventLoop {
 }
 
 impl LoopCore {
-    fn drive(&self, main: &TaskCell, give_up: impl Fn() -> bool) -> Result<(), RunError> {
-        loop {
-            self.turn(true, None).map_err(RunError::EventLoop)?;
-            if main.is_done() {
-                return self.finish_batch();
-            }
-            if self.stopping.get() || give_up() {
-                return Ok(());
-            }
+    fn drive(&self, main: &TaskCell, abandoned: Option<&Cell<bool>>) -> Result<(), RunError> {
+        let never = Cell::new(false);
+        let abandoned = abandoned.unwrap_or(&never);
+        self.run_turns(|| main.is_done() || self.stopping.get() || abandoned.get())
+            .map_err(RunError::EventLoop)?;
+        match main.is_done() {
+            true => self.finish_batch(),
+            false => Ok(()),
         }
     }
 

@@ -22,12 +22,34 @@ use crate::task::scheduler::Ready;
 const LOOK_INTERVAL: u32 = 61;
 
 impl LoopCore {
+    /// Runs turns until `is_over` says so after one; waits for something to happen whenever nothing is ready.
+    ///
+    /// # Errors
+    ///
+    /// As of [`turn`](LoopCore::turn).
+    #[inline]
+    pub(super) fn run_turns(&self, is_over: impl Fn() -> bool) -> io::Result<()> {
+        loop {
+            self.turn_here(true, None)?;
+            if is_over() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Runs one turn; waits for something to happen, but not past `limit`, if nothing is ready and `may_wait`.
     ///
     /// # Errors
     ///
     /// The driver's: the loop cannot wait any more, and must end rather than spin.
+    #[inline(never)]
     pub(super) fn turn(&self, may_wait: bool, limit: Option<Instant>) -> io::Result<()> {
+        self.turn_here(may_wait, limit)
+    }
+
+    /// The same as a part of the caller: to save and restore its registers is a fifth of a turn with one entry.
+    #[inline(always)]
+    fn turn_here(&self, may_wait: bool, limit: Option<Instant>) -> io::Result<()> {
         self.receive_mail();
         self.look_around(may_wait, limit)?;
         if self.timer_due.get() {
@@ -129,6 +151,7 @@ impl LoopCore {
     }
 
     /// Runs exactly what is ready now.
+    #[inline(always)]
     fn run_batch(&self) -> io::Result<()> {
         let count = self.scheduler.ready_len();
         if self.shuffle.get() != 0 {

@@ -130,8 +130,9 @@ impl<'a> Ladder<'a> {
         }
     }
 
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.abandoned.get())
+    /// Set when the main task is not waited for any more; `None` if it always is.
+    pub(super) fn abandoned(&self) -> Option<&Cell<bool>> {
+        self.run.as_ref().map(|run| &run.abandoned)
     }
 
     /// Gives the signals back, or leaves them to an `heir`, the close that follows at once. Tells whether it was a press
@@ -165,7 +166,7 @@ impl<'a> Ladder<'a> {
             _ if exit.is_some_and(|exit| exit.presses >= presses.count) => false,
             // After the loop's last look: it came too late to cancel anything, but it must not be lost either.
             _ if presses.count > looked_at => true,
-            Err(RunError::Stopped) => self.is_abandoned(),
+            Err(RunError::Stopped) => run.abandoned.get(),
             Err(RunError::Cancelled(_)) => run.cancelled.get() && main.uncancel() == 0,
             _ => false,
         };

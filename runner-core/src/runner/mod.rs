@@ -278,7 +278,7 @@ impl Runner {
                 ladder.arm(main);
                 Ok(())
             },
-            || ladder.is_abandoned(),
+            ladder.abandoned(),
         );
         drop(running);
         let exit = program.exit.take();

@@ -107,12 +107,17 @@ impl Scheduler {
 
     /// Appends to the queue, behind what other threads have sent until now: asyncio has one queue for both, so who has seen that
     /// another thread is done finds what that thread has sent done as well.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, entry: Ready) {
+        self.push_packed(Packed::new(entry));
+    }
+
+    #[inline]
+    fn push_packed(&self, entry: Packed) {
         if self.inbox.has_mail() {
             self.collect_first();
         }
-        self.ready.borrow_mut().push_back(Packed::new(entry));
+        self.ready.borrow_mut().push_back(entry);
     }
 
     #[cold]
