@@ -65,6 +65,10 @@ const TESTS: &[Entry] = &[
         without_either_option_the_signals_end_the_process,
     ),
     (
+        "debug mode alone leaves these signals alone in a runner that handles none",
+        a_runner_that_handles_no_signal_handles_none_in_debug_mode,
+    ),
+    (
         "after the close the signals do what they did before",
         after_the_close_the_signals_do_what_they_did_before,
     ),
@@ -86,7 +90,7 @@ macro_rules! programs {
 
 programs! {
     reads computes calls blocks_shutdown waits counts_threads dumps dumps_in_debug_mode dumps_blocked dumps_nothing
-    dumps_and_closes listens
+    dumps_nothing_in_debug_mode dumps_without_ladder dumps_and_closes listens
 }
 
 fn main() -> ExitCode {
@@ -383,6 +387,37 @@ fn without_either_option_the_signals_end_the_process() {
         child.signal(signal);
         child.finish().died_of(signal);
     }
+}
+
+fn quiet(dumps: Option<bool>) {
+    let builder = Runner::builder().debug(true).interrupt(false);
+    let builder = match dumps {
+        Some(dumps) => builder.dump_on_signal(dumps),
+        None => builder,
+    };
+    builder.build().run(wait_for_each_other()).unwrap();
+}
+
+fn dumps_nothing_in_debug_mode() {
+    quiet(None);
+}
+
+fn dumps_without_ladder() {
+    quiet(Some(true));
+}
+
+fn a_runner_that_handles_no_signal_handles_none_in_debug_mode() {
+    for signal in [libc::SIGUSR1, libc::SIGQUIT] {
+        let mut child = Child::start(scenario("dumps_nothing_in_debug_mode"));
+        child.wait_for_line("ready");
+        child.signal(signal);
+        child.finish().died_of(signal);
+    }
+    let mut child = Child::start(scenario("dumps_without_ladder"));
+    child.wait_for_line("ready");
+    ask(&mut child, libc::SIGUSR1, "SIGUSR1");
+    child.press_ctrl_c();
+    child.finish().died_of(SIGINT);
 }
 
 fn dumps_and_closes() {

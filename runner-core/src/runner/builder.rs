@@ -200,7 +200,8 @@ impl RunnerBuilder {
     }
 
     /// Says whether SIGQUIT (Ctrl-\ on a terminal) and SIGUSR1 make the program print on stderr what each of its tasks waits
-    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode.
+    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode, if the runner handles any
+    /// signal: one to which [`interrupt`](RunnerBuilder::interrupt) and its like leave none keeps its hands off these, too.
     ///
     /// The signals are answered from the runner's first use to the end of its close, and then do what they did before. One that
     /// the program ignores, or has a handler of its own for, is left alone; listeners of [`signal`](crate::signal) are told
@@ -457,6 +458,14 @@ impl Options {
         wanted
     }
 
+    /// In debug mode by default, unless the runner has nothing to do with signals: who has asked for that does not expect to find
+    /// the process's handlers changed.
+    #[inline]
+    pub(super) fn answers_dumps(&self, debug: bool) -> bool {
+        let by_default = debug && (self.interrupt || self.terminate || self.hangup);
+        self.dump_on_signal.unwrap_or(by_default)
+    }
+
     /// How many loops there are beside the first.
     #[inline]
     pub(super) fn siblings(&self) -> usize {
@@ -471,7 +480,7 @@ impl Options {
             shutdown_timeout: self.shutdown_timeout,
             stop_on_panic: self.detached_panic == DetachedPanic::Stop,
             blocked_loop_after: self.blocked_loop_after,
-            dump_on_signal: self.dump_on_signal.unwrap_or(debug),
+            dump_on_signal: self.answers_dumps(debug),
         }
     }
 }

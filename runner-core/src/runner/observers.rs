@@ -48,8 +48,7 @@ impl Observers {
             begin_watchdog(event_loop, limit);
         }
         let wishes = WISHES.get_or_init(look_up).as_deref();
-        let dumps = options.dump_on_signal;
-        let dumps = dumps.unwrap_or_else(|| event_loop.debug());
+        let dumps = options.answers_dumps(event_loop.debug());
         if wishes.is_none() && options.trace.is_none() && !dumps {
             return Observers::default();
         }
