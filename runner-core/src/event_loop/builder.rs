@@ -128,6 +128,7 @@ impl EventLoopBuilder {
             beat: Default::default(),
             watchdog: Default::default(),
             current_callback: Default::default(),
+            timed_task: Default::default(),
             recording: Default::default(),
             #[cfg(feature = "console")]
             console: Default::default(),

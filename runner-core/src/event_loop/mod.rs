@@ -55,7 +55,7 @@ use self::companions::Companions;
 #[cfg(feature = "console")]
 use self::console::Console;
 use self::metrics::Counters;
-use self::observe::CurrentCallback;
+use self::observe::{CurrentCallback, TimedTask};
 use self::recording::{Recording, RunTimes};
 use self::signal_handlers::SignalHandlers;
 use self::sources::Sources;
@@ -152,6 +152,7 @@ pub(crate) struct LoopCore {
     /// Who looks at that.
     watchdog: RefCell<Option<Watchdog>>,
     current_callback: CurrentCallback,
+    timed_task: TimedTask,
     /// Who is told what is seen here, while there is somebody.
     recording: RefCell<Option<Rc<Recording>>>,
     /// One of them, which is told more.

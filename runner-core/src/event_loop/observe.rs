@@ -3,6 +3,7 @@
 //! A poll begins and ends in [`LoopCore::run_observed`], and nowhere else as far as an observer is concerned; the loop comes
 //! here only if one of the flags is set that `task/observed.rs` lists. Debug mode's messages are asyncio's where it has one.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -13,80 +14,122 @@ use super::{EventLoop, LoopCore};
 use crate::decimal::{Millis, Seconds};
 use crate::driver::Wait;
 use crate::exception::{ExceptionContext, TaskInfo};
+use crate::handle::Handle;
 use crate::logging::{Level, is_heard, say};
+use crate::task::cell::TaskCell;
 use crate::task::observed::Interest;
-use crate::task::scheduler::Ready;
+use crate::task::raw::Runnable;
+use crate::task::ready::{Packed, Ready};
 use crate::watchdog::{Beat, Watchdog, note_name};
 
 impl LoopCore {
-    /// Runs one entry of the ready queue for those who want to know.
+    /// Runs one entry of the ready queue for those who want to know. Each kind of them has a function with the stack frame that
+    /// it needs.
     #[inline(never)]
-    pub(super) fn run_observed(&self, entry: Ready) {
+    pub(super) fn run_observed(&self, entry: Packed) {
         if self.scheduler.observed.has(Interest::RECORDED) {
             self.run_recorded(entry);
         } else {
-            self.run_for_debug(entry);
+            self.run_unrecorded(entry);
         }
     }
 
     /// Runs one entry, with a stopwatch in debug mode.
     #[inline(always)]
-    pub(super) fn run_for_debug(&self, entry: Ready) {
+    pub(super) fn run_unrecorded(&self, entry: Packed) {
         if self.scheduler.observed.has(Interest::DEBUG) {
             self.run_timed(entry);
         } else {
-            self.tell_beat(&entry);
-            self.run_entry(entry);
+            self.run_watched(entry);
         }
     }
 
-    /// Tells those who watch from other threads what runs now.
-    #[inline(always)]
-    fn tell_beat(&self, entry: &Ready) {
-        if !self.scheduler.observed.has(Interest::WATCHED) {
-            return;
-        }
-        let Some(beat) = self.beat.get() else { return };
-        match entry {
-            Ready::Task(runnable) => {
-                let cell = runnable.metadata();
-                beat.poll(cell.id(), cell.location());
-            }
-            Ready::Callback(handle) => beat.call(handle.location()),
-        }
-    }
-
-    /// With a stopwatch. Not part of the caller, which then needs hardly a stack frame for those who only watch.
     #[inline(never)]
-    fn run_timed(&self, entry: Ready) {
-        self.tell_beat(&entry);
+    fn run_watched(&self, entry: Packed) {
+        let entry = entry.open();
+        match &entry {
+            Ready::Task(runnable) => self.tell_poll(runnable.metadata()),
+            Ready::Callback(handle) => self.tell_call(handle),
+        }
+        self.run_entry(entry);
+    }
+
+    #[inline(always)]
+    fn tell_poll(&self, cell: &TaskCell) {
+        if let Some(beat) = self.watched_beat() {
+            beat.poll(cell.id(), cell.location());
+        }
+    }
+
+    #[inline(always)]
+    fn tell_call(&self, handle: &Handle) {
+        if let Some(beat) = self.watched_beat() {
+            beat.call(handle.location());
+        }
+    }
+
+    /// Where those look who watch from other threads what runs now.
+    #[inline(always)]
+    fn watched_beat(&self) -> Option<&Arc<Beat>> {
+        let is_watched = self.scheduler.observed.has(Interest::WATCHED);
+        self.beat.get().filter(|_| is_watched)
+    }
+
+    /// With a stopwatch. What is not a spawned task is run elsewhere: to tell the kinds apart at each step costs more than a
+    /// copy of what they have in common.
+    #[inline(never)]
+    fn run_timed(&self, entry: Packed) {
+        match entry.open() {
+            Ready::Task(runnable @ Runnable::Spawned(_)) => self.time_poll(runnable),
+            other => self.time_other(other),
+        }
+    }
+
+    #[inline(never)]
+    fn time_other(&self, entry: Ready) {
         match entry {
-            Ready::Task(runnable) => {
-                let cell = runnable.metadata();
-                let (id, place, location) = (cell.id(), cell.place(), cell.location());
-                let step = self.stopwatch.begin_step();
-                runnable.run();
-                if let Some(taken) = self.stopwatch.end_step(step) {
-                    self.note_step(id, place, location, &taken);
-                }
-            }
-            Ready::Callback(handle) => {
-                self.current_callback.set(Some(handle.location()));
-                let step = self.stopwatch.begin_step();
-                self.run_callback(&handle);
-                let slow = self.stopwatch.end_step(step);
-                self.current_callback.set(None);
-                if let Some(taken) = slow.filter(|taken| taken.is_slow) {
-                    self.tell_step(&format_args!("{handle:?}"), taken.time);
-                }
-            }
+            Ready::Task(runnable) => self.time_poll(runnable),
+            Ready::Callback(handle) => self.time_callback(&handle),
+        }
+    }
+
+    #[inline(always)]
+    fn time_poll(&self, runnable: Runnable) {
+        let cell = runnable.metadata();
+        self.tell_poll(cell);
+        // Kept in memory: registers that outlive the poll would have to be saved before, and restored after it.
+        self.timed_task.set(cell);
+        let step = self.stopwatch.begin_step();
+        runnable.run();
+        if let Some(taken) = self.stopwatch.end_step(step) {
+            self.note_step(&taken);
+        }
+    }
+
+    fn time_callback(&self, handle: &Handle) {
+        self.tell_call(handle);
+        self.current_callback.set(Some(handle.location()));
+        let step = self.stopwatch.begin_step();
+        self.run_callback(handle);
+        let slow = self.stopwatch.end_step(step);
+        self.current_callback.set(None);
+        if let Some(taken) = slow.filter(|taken| taken.is_slow) {
+            self.tell_step(&format_args!("{handle:?}"), taken.time);
         }
     }
 
     /// Counts the time of a task's step, and tells of one that was slow.
     #[cold]
-    fn note_step(&self, id: u64, place: u32, location: &'static Location<'static>, taken: &Taken) {
-        let task = self.scheduler.task_at(place, id);
+    fn note_step(&self, taken: &Taken) {
+        let TimedTask {
+            id,
+            place,
+            location,
+        } = &self.timed_task;
+        let (id, Some(location)) = (id.get(), location.get()) else {
+            return;
+        };
+        let task = self.scheduler.task_at(place.get(), id);
         if !self.scheduler.observed.has(Interest::TIMES) {
             self.count_time(id, task.is_none(), taken.time);
         }
@@ -377,5 +420,23 @@ impl EventLoop {
     }
 }
 
+/// The task that is polled now, in debug mode. It may be gone after the poll.
+#[derive(Default)]
+pub(super) struct TimedTask {
+    id: Cell<u64>,
+    /// In the registry.
+    place: Cell<u32>,
+    location: Cell<Option<&'static Location<'static>>>,
+}
+
+impl TimedTask {
+    #[inline(always)]
+    fn set(&self, cell: &TaskCell) {
+        self.id.set(cell.id());
+        self.place.set(cell.place());
+        self.location.set(Some(cell.location()));
+    }
+}
+
 /// The line that scheduled the callback that runs now, in debug mode.
-pub(super) type CurrentCallback = std::cell::Cell<Option<&'static Location<'static>>>;
+pub(super) type CurrentCallback = Cell<Option<&'static Location<'static>>>;

@@ -16,7 +16,7 @@ use super::LoopCore;
 use super::drawing::Drawing;
 use crate::task::TaskRef;
 use crate::task::observed::Interest;
-use crate::task::scheduler::Ready;
+use crate::task::ready::{Packed, Ready};
 
 /// Who wakes and spawns while no step of the loop does.
 const OUTSIDE: &str = "a timer, an event or another thread";
@@ -271,14 +271,14 @@ impl LoopCore {
 
     /// Runs one entry, and records that.
     #[inline(never)]
-    pub(super) fn run_recorded(&self, entry: Ready) {
-        let step = Step::of(&entry);
+    pub(super) fn run_recorded(&self, entry: Packed) {
+        let step = entry.with(Step::of);
         let recording = self.recording();
         if let Some(recording) = &recording {
             recording.begin_step(self, &step);
         }
         let began = Instant::now();
-        self.run_for_debug(entry);
+        self.run_unrecorded(entry);
         let taken = began.elapsed();
         if let Some(recording) = &recording {
             recording.end_step(self, &step);

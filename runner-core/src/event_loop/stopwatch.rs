@@ -13,6 +13,8 @@ use rustix::time::{ClockId, clock_gettime};
 pub(super) struct Stopwatch {
     /// From this on a step is slow.
     limit: Cell<u64>,
+    /// The one for that limit.
+    clock: Cell<Clock>,
     /// When the last step ended; 0 if there was something after it.
     step_ended: Cell<u64>,
 }
@@ -32,14 +34,18 @@ pub(super) struct Taken {
 
 impl Stopwatch {
     pub(super) fn new(limit: Duration) -> Stopwatch {
+        let limit = nanos(limit);
         Stopwatch {
-            limit: Cell::new(nanos(limit)),
+            limit: Cell::new(limit),
+            clock: Cell::new(Clock::for_limit(limit)),
             step_ended: Cell::new(0),
         }
     }
 
     pub(super) fn set_limit(&self, limit: Duration) {
-        self.limit.set(nanos(limit));
+        let limit = nanos(limit);
+        self.limit.set(limit);
+        self.clock.set(Clock::for_limit(limit));
         self.forget_step();
     }
 
@@ -50,16 +56,16 @@ impl Stopwatch {
 
     /// The next step begins at that time of the coarse clock, if it is measured by that.
     pub(super) fn begin_steps_at(&self, tick: u64) {
-        if Clock::for_limit(self.limit.get()).is_coarse {
+        if self.clock.get().is_coarse {
             self.step_ended.set(tick);
         }
     }
 
     #[inline(always)]
     pub(super) fn begin_step(&self) -> Step {
-        let clock = Clock::for_limit(self.limit.get());
+        let clock = self.clock.get();
         if self.step_ended.get() == 0 {
-            self.step_ended.set(clock.now());
+            self.set_off(clock);
         }
         Step {
             clock,
@@ -67,11 +73,16 @@ impl Stopwatch {
         }
     }
 
-    /// Returns how long it took; nothing if the clock went on during no part of it, as that of the system's tick mostly does.
+    #[inline(never)]
+    fn set_off(&self, clock: Clock) {
+        self.step_ended.set(clock.now());
+    }
+
+    /// Returns how long it took; nothing if the clock has not gone on meanwhile, as that of the system's tick mostly has not.
     #[inline(always)]
     pub(super) fn end_step(&self, step: Step) -> Option<Taken> {
         let ended = step.clock.now();
-        if ended == step.began && step.clock.is_coarse {
+        if ended == step.began {
             return None;
         }
         Some(self.measure(step, ended))
@@ -81,7 +92,7 @@ impl Stopwatch {
     fn measure(&self, Step { clock, began }: Step, ended: u64) -> Taken {
         let limit = self.limit.get();
         // The step may have changed the limit, and with it the clock.
-        let is_same_clock = clock == Clock::for_limit(limit);
+        let is_same_clock = clock == self.clock.get();
         self.step_ended.set(if is_same_clock { ended } else { 0 });
         let taken = ended.saturating_sub(began);
         Taken {

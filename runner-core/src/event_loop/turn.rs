@@ -167,7 +167,7 @@ impl LoopCore {
             if self.scheduler.observed.has(Interest::POLLS) {
                 self.run_observed(entry);
             } else {
-                self.run_entry(entry);
+                self.run_entry(entry.open());
             }
             if since_look >= LOOK_INTERVAL {
                 // What this finds joins the queue's end, and runs in the next turn.

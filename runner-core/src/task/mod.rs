@@ -11,7 +11,7 @@ pub(crate) mod observed;
 mod output;
 pub(crate) mod raise;
 pub(crate) mod raw;
-mod ready;
+pub(crate) mod ready;
 mod registry;
 mod reports;
 pub(crate) mod scheduler;

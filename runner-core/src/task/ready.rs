@@ -19,7 +19,7 @@ pub(crate) enum Ready {
 }
 
 /// The same in one word.
-pub(super) struct Packed {
+pub(crate) struct Packed {
     /// Of `into_raw` of a spawned task's runnable, or, with a mark, of a main task's turn or of the [`Rc`] of a callback.
     pointer: NonNull<()>,
 }
@@ -56,12 +56,12 @@ impl Packed {
     }
 
     #[inline(always)]
-    pub(super) fn open(self) -> Ready {
+    pub(crate) fn open(self) -> Ready {
         ManuallyDrop::into_inner(ManuallyDrop::new(self).unpacked())
     }
 
     /// Shows the entry without taking it out.
-    pub(super) fn with<R>(&self, look: impl FnOnce(&Ready) -> R) -> R {
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&Ready) -> R) -> R {
         look(&self.unpacked())
     }
 

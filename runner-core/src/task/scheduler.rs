@@ -126,8 +126,9 @@ impl Scheduler {
         self.collect_mail();
     }
 
-    pub(crate) fn pop(&self) -> Option<Ready> {
-        self.ready.borrow_mut().pop_front().map(Packed::open)
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Packed> {
+        self.ready.borrow_mut().pop_front()
     }
 
     /// The number of entries that are ready now.
@@ -327,7 +328,7 @@ impl Scheduler {
     /// Drops the futures of the tasks that are queued, and the callbacks.
     fn empty_queue(&self) {
         while let Some(entry) = self.pop() {
-            match entry {
+            match entry.open() {
                 Ready::Task(runnable) => {
                     // It may have been woken by the end of another one.
                     runnable.metadata().kill();

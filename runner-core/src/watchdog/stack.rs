@@ -17,8 +17,8 @@ use self::interrupt::interrupt;
 use crate::threads::start_thread;
 
 /// Where the loop runs a task or a callback. What is further out is the same for every task. An optimised program may leave out
-/// the first, whose last act is a call, and the second, which is part of the third then.
-const RUNS_ENTRIES: &[&str] = &["run_observed", "run_batch", "turn"];
+/// those whose last act is a call, and those that are part of the last ones then.
+const RUNS_ENTRIES: &[&str] = &["run_observed", "run_timed", "run_batch", "drive", "turn"];
 
 /// What lies between the loop and the user's code, by the files' ends. Names have no paths in a program with little debug
 /// information, and there are no files in one with none.
