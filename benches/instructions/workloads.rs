@@ -29,6 +29,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("timeout-ready", timeout_ready),
     workload("wake", wake),
     workload("yield", yield_now),
+    workload("yield-debug", yield_in_debug_mode),
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Workload> {
@@ -45,7 +46,10 @@ fn quiet_runner() -> Runner {
 }
 
 fn run<F: Future>(future: F) -> F::Output {
-    let runner = quiet_runner();
+    run_on(quiet_runner(), future)
+}
+
+fn run_on<F: Future>(runner: Runner, future: F) -> F::Output {
     let output = runner.run(future).expect("the run failed");
     runner.close().expect("the close failed");
     output
@@ -194,14 +198,21 @@ fn wake(operations: usize) {
 }
 
 fn yield_now(operations: usize) {
-    run(async move {
-        let tasks = batch(|_| async move {
-            for _ in 0..operations / TASKS {
-                asyncio::yield_now().await;
-            }
-        });
-        for task in tasks {
-            task.await.expect("nobody cancels it");
+    run(yields(operations));
+}
+
+/// With all that debug mode does in a program: a poll is timed, and told to those who would ask what blocks the loop.
+fn yield_in_debug_mode(operations: usize) {
+    run_on(Runner::builder().debug(true).build(), yields(operations));
+}
+
+async fn yields(operations: usize) {
+    let tasks = batch(|_| async move {
+        for _ in 0..operations / TASKS {
+            asyncio::yield_now().await;
         }
     });
+    for task in tasks {
+        task.await.expect("nobody cancels it");
+    }
 }
