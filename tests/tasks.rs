@@ -67,6 +67,42 @@ async fn a_dropped_handle_lets_the_task_go_on() {
     assert_eq!(trace.take(), ["done"]);
 }
 
+/// A task counts no reference for itself before it first waits; references to it count all the same.
+#[asyncio::test]
+async fn a_task_that_has_not_begun_can_be_held_and_asked_and_cancelled() {
+    let trace = Trace::new();
+    let spawn = || asyncio::spawn(Untouched::new(&trace)).task_ref();
+    let (kept, cancelled, dropped) = (spawn(), spawn(), spawn());
+    let again = kept.clone();
+    drop((kept, dropped));
+    assert!(cancelled.cancel());
+    assert_eq!(asyncio::all_tasks().len(), 4);
+    asyncio::yield_now().await;
+    assert_eq!(trace.take(), ["polled", "dropped", "polled"]);
+    assert!(cancelled.is_cancelled());
+    assert!(!again.is_finished());
+    assert_eq!(asyncio::all_tasks().len(), 3);
+    again.cancel();
+    asyncio::yield_now().await;
+    assert!(again.is_cancelled());
+    assert_eq!(trace.take(), ["polled", "dropped"]);
+}
+
+/// A task that ends in its first step was kept by nothing but its turn.
+#[asyncio::test]
+async fn a_reference_outlives_a_task_that_never_waits() {
+    let task = asyncio::spawn(async { 7 });
+    let early = task.task_ref();
+    drop(task);
+    let late = asyncio::spawn(async {});
+    let task = asyncio::spawn(async { asyncio::current_task().unwrap() });
+    let own = task.await.unwrap();
+    assert!(early.is_finished() && own.is_finished());
+    assert_eq!(late.task_ref().name(), late.name());
+    late.await.unwrap();
+    assert!(!early.cancel() && !own.cancel());
+}
+
 /// semantics 8.7, gh-155502: a task that nobody holds and that waits for what nobody else holds does not vanish.
 #[test]
 fn a_task_nobody_holds_lives_until_it_is_done() {

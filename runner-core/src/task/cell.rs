@@ -55,7 +55,7 @@ pub(crate) struct TaskCell {
     /// What few tasks have.
     extra: Cell<Option<Box<Extra>>>,
     /// What the task's own waker is made of, beside the address: see `raw.rs`.
-    pub(super) waker_vtable: Cell<&'static RawWakerVTable>,
+    pub(super) waker_vtable: Cell<Option<&'static RawWakerVTable>>,
 }
 
 /// So many requests, or more, are counted among what few tasks have.
@@ -85,6 +85,9 @@ const LENT_CONTEXT: u16 = 1 << 10;
 
 /// The handle has given its output.
 const RECEIVED: u16 = 1 << 11;
+
+/// There is a counted reference that lasts until the task is done, whoever else lets go of it.
+const KEPT_ALIVE: u16 = 1 << 12;
 
 /// What few tasks have, so that all the others pay one word for it.
 #[derive(Default)]
@@ -149,7 +152,7 @@ impl TaskCell {
             polls: Cell::new(0),
             context: Cell::new(Snapshot::EMPTY),
             extra: Cell::new(None),
-            waker_vtable: Cell::new(Waker::noop().vtable()),
+            waker_vtable: Cell::new(None),
         }
     }
 
@@ -373,6 +376,15 @@ impl TaskCell {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.has(FAILED)
+    }
+
+    /// See `raw.rs`.
+    pub(super) fn is_kept_alive(&self) -> bool {
+        self.has(KEPT_ALIVE)
+    }
+
+    pub(super) fn mark_kept_alive(&self) {
+        self.set(KEPT_ALIVE);
     }
 
     /// After a poll that returned `Pending`: the task must not wait.

@@ -14,7 +14,7 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context as Cx, RawWaker, RawWakerVTable};
+use std::task::{Context as Cx, RawWaker, RawWakerVTable, Waker};
 
 pub(crate) use self::scoped::scoped;
 use super::cell::TaskCell;
@@ -75,7 +75,9 @@ impl Spare {
 
 /// From now on the address of the block, which is that of its cell, suffices to make a waker.
 fn exposed(block: Arc<Block>) -> Arc<Block> {
-    block.cell.waker_vtable.set(&TABLE);
+    block.cell.waker_vtable.set(Some(&TABLE));
+    // By the scope that runs the task.
+    block.cell.mark_kept_alive();
     Arc::as_ptr(&block).expose_provenance();
     block
 }
@@ -126,7 +128,10 @@ impl MainTurn {
         let Some(main) = block.main.get() else {
             unreachable!("the main task has a turn without a future (a bug of this crate)")
         };
-        let waker = block.cell.own_waker();
+        let data = ptr::with_exposed_provenance(turn.0.addr().get());
+        // SAFETY: the block's address, exposed with all that its `Arc` owns, is what the table's functions want; `ManuallyDrop`
+        // keeps the count as it was.
+        let waker = ManuallyDrop::new(unsafe { Waker::new(data, &TABLE) });
         // SAFETY: the promise of `begin`'s caller; this is the loop's thread, where alone turns are run (see `raw.rs`), and the
         // future was not done before, for then there would be no turn. The block is kept beyond this call in any case, because
         // its scope looks at the cell after it.
@@ -216,9 +221,10 @@ mod tests {
     use std::cell::RefCell;
     use std::future::{pending, poll_fn};
     use std::rc::Rc;
-    use std::task::{Poll, Waker};
+    use std::task::Poll;
     use std::thread;
 
+    use super::Waker;
     use crate::error::RunError;
     use crate::event_loop::{EventLoop, running_loop};
     use crate::task::{TaskRef, current_task};

@@ -7,13 +7,14 @@
 //!   elsewhere makes one appear there, which goes straight into the inbox as a [`Parcel`] that only the loop opens.
 //! * No panic crosses `async-task`: it aborts the process when a destructor panics while it drops a future, so every
 //!   future is polled and dropped inside `catch_unwind` here, and is gone before `async-task` drops the wrapper.
-//! * The registry holds a counted reference of each task, which is given up when the future is gone and the next task ends;
-//!   the loop closes only with an empty registry.
+//! * A task that waits has a counted reference that is the scheduler's, from the first time that its future returned `Pending`
+//!   until it is gone and the next task ends. Before that there is always a runnable, which is one as well. So the registry
+//!   need not count its pointers, and the loop closes only with an empty registry.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -184,14 +185,30 @@ static CELL_OFFSET: AtomicUsize = AtomicUsize::new(0);
 impl TaskCell {
     /// The task's waker, borrowed.
     pub(super) fn own_waker(&self) -> ManuallyDrop<Waker> {
-        let table = self.waker_vtable.get();
+        let table = self.waker_vtable.get().unwrap_or_else(|| self.find_table());
         let data = ptr::with_exposed_provenance(self.waker_address(table));
         // SAFETY: of a main task, whose table is `main_task`'s: the cell is at its block's address, which was exposed together
-        // with setting the table, and the block is kept by an `Arc`. Of others: `keep_alive`, which is called before anybody
-        // sees the task, has taken the table from a waker of this very task, has made sure that its data pointer lies so far
-        // before the cell, and exposed it: the allocation that `self` lies in, which is therefore alive. `ManuallyDrop` keeps
-        // the count as it was.
+        // with setting the table, and the block is kept by an `Arc`. Of others: the table was taken from a waker of this very
+        // task, and `note_place`, which is called before anybody sees the task, has made sure that the data pointer of its
+        // wakers lies so far before the cell, and exposed it: the allocation that `self` lies in, which is therefore alive.
+        // `ManuallyDrop` keeps the count as it was.
         ManuallyDrop::new(unsafe { Waker::new(data, table) })
+    }
+
+    /// The table of a task that was not polled yet: the first poll brings a waker along, and most tasks need none before.
+    #[cold]
+    fn find_table(&self) -> &'static RawWakerVTable {
+        let header = ptr::with_exposed_provenance_mut(
+            ptr::from_ref(self).addr() - CELL_OFFSET.load(Ordering::Relaxed),
+        );
+        // SAFETY: not null, as it is where the allocation begins, see `own_waker`; main tasks have a table. A runnable is
+        // nothing but that pointer, and to ask this one for a waker counts one more reference, no matter where the task's
+        // real runnable is. It is neither run nor dropped, so it stands for no reference itself.
+        let runnable =
+            ManuallyDrop::new(unsafe { Spawned::from_raw(NonNull::new_unchecked(header)) });
+        let table = runnable.waker().vtable();
+        self.waker_vtable.set(Some(table));
+        table
     }
 
     /// Where the wakers with that table point to.
@@ -204,11 +221,18 @@ impl TaskCell {
         ptr::from_ref(self).addr() - offset
     }
 
-    /// Makes the scheduler's own reference to the task: without it `async-task` would free a task, future undropped, that
-    /// nobody holds and nobody can wake.
-    fn keep_alive(&self, waker: Waker) {
-        let waker = ManuallyDrop::new(waker);
-        let offset = ptr::from_ref(self).addr() - waker.data().expose_provenance();
+    /// Makes the scheduler's own reference to a task that waits: without it `async-task` would free a task, future undropped,
+    /// that nobody holds and nobody can wake. A task that never waits needs none.
+    #[inline(never)]
+    fn keep_alive(&self) {
+        mem::forget(Waker::clone(&self.own_waker()));
+        self.mark_kept_alive();
+    }
+
+    /// Notes where the allocation is that the cell lies in.
+    #[inline]
+    fn note_place(&self, allocation: NonNull<()>) {
+        let offset = ptr::from_ref(self).addr() - allocation.as_ptr().expose_provenance();
         if CELL_OFFSET.load(Ordering::Relaxed) != offset {
             let first = CELL_OFFSET.swap(offset, Ordering::Relaxed);
             assert!(
@@ -216,13 +240,12 @@ impl TaskCell {
                 "the cell has its place in a header that is the same for all tasks (a bug of this crate)"
             );
         }
-        self.waker_vtable.set(waker.vtable());
     }
 
     /// Gives the scheduler's own reference up, as soon as the next task ends: `async-task`, which is about to end this one, has
     /// compared the count before the poll and would have to begin again.
     fn let_go(&self, scheduler: &Scheduler) {
-        if main_task::is_table(self.waker_vtable.get()) {
+        if !self.is_kept_alive() || self.waker_vtable.get().is_some_and(main_task::is_table) {
             // The main task's is its scope's, which outlives its future.
             return;
         }
@@ -237,8 +260,9 @@ impl TaskCell {
 
     #[inline(always)]
     fn is_own(&self, waker: &Waker) -> bool {
-        let table = self.waker_vtable.get();
-        ptr::eq(waker.vtable(), table) && waker.data().addr() == self.waker_address(table)
+        self.waker_vtable.get().is_some_and(|table| {
+            ptr::eq(waker.vtable(), table) && waker.data().addr() == self.waker_address(table)
+        })
     }
 
     /// The same, of a waker that tokio-console is told of.
@@ -512,6 +536,15 @@ fn poll_inside<F: Future>(
     }
 }
 
+/// What a poll returns after which the task waits.
+#[inline(always)]
+fn wait<T>(cell: &TaskCell) -> Poll<T> {
+    if !cell.is_kept_alive() {
+        cell.keep_alive();
+    }
+    Poll::Pending
+}
+
 impl<F: Future> Future for TaskFuture<F> {
     type Output = Result<Kept<F::Output>, Failure>;
 
@@ -519,6 +552,7 @@ impl<F: Future> Future for TaskFuture<F> {
         // SAFETY: the future is not moved: it is polled through a pin and dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
         let cell = this.cell();
+        cell.waker_vtable.set(Some(cx.waker().vtable()));
         let _polling = Polling::begin(cell);
         let _shared = match InSharedContext::enter(cell) {
             Ok(entered) => entered,
@@ -535,10 +569,10 @@ impl<F: Future> Future for TaskFuture<F> {
         // SAFETY: the wrapper is pinned, hence so is its field; see above.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let output = match panic::catch_unwind(AssertUnwindSafe(|| poll_inside(cell, future, cx))) {
-            Ok(Poll::Pending) if !cell.must_end() => return Poll::Pending,
-            Ok(Poll::Pending) if is_asking() => return Poll::Pending,
+            Ok(Poll::Pending) if !cell.must_end() => return wait(cell),
+            Ok(Poll::Pending) if is_asking() => return wait(cell),
             Ok(Poll::Pending) if cell.has_failed() => Err(Failure::Taken),
-            Ok(Poll::Pending) if cell.waits_for_answers() => return Poll::Pending,
+            Ok(Poll::Pending) if cell.waits_for_answers() => return wait(cell),
             // Nobody inside took the request: it is the task's.
             Ok(Poll::Pending) => Err(Failure::Cancelled),
             // As in asyncio, a request made during the last step ends the task cancelled, and the value is lost.
@@ -628,7 +662,10 @@ unsafe fn allocate<F: Future>(
             .metadata(TaskCell::new(scheduler.number, location))
             .spawn_unchecked(wrap, schedule_spawned)
     };
-    runnable.metadata().keep_alive(runnable.waker());
+    let raw = runnable.into_raw();
+    // SAFETY: it comes from `into_raw`, and is used once.
+    let runnable = unsafe { Spawned::from_raw(raw) };
+    runnable.metadata().note_place(raw);
     (runnable, task)
 }
 

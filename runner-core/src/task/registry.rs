@@ -1,6 +1,6 @@
 //! The tasks of one loop that are not done, by their place and by their number.
 //!
-//! It holds a counted reference of each, which whoever enters a task gives it, and takes back (`keep_alive` and `let_go`).
+//! It counts no references: a task that is not done has one from elsewhere (`raw.rs`), and leaves before that is given up.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -69,8 +69,8 @@ impl Registry {
     fn try_for_each(&self, mut f: impl FnMut(&TaskCell) -> ControlFlow<()>) -> ControlFlow<()> {
         for slot in &*self.slots.borrow() {
             if slot.next().is_none() {
-                // SAFETY: not a free place, so it is a cell; the scheduler holds a reference of every task in here
-                // (`keep_alive`, `let_go`), and a main task's scope one of that.
+                // SAFETY: not a free place, so it is a cell. Every task in here has a reference: its first runnable, from its
+                // first `Pending` on the scheduler's (`keep_alive`, `let_go`), and a main task its scope's.
                 f(unsafe { &*slot.0 })?;
             }
         }
