@@ -25,14 +25,31 @@ use crate::exception::{TaskInfo, default_name};
 use crate::handle::Handle;
 use crate::watchdog::{forget_name, note_name};
 
-/// The next task's number. Process-wide, as `Task-N` is in asyncio.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// The first number that no thread has. Process-wide, as `Task-N` is in asyncio.
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
+
+/// So many numbers a thread takes at a time: to take each by itself would be an atomic step for each task.
+const BLOCK: u64 = 64;
+
+thread_local! {
+    /// The next number of this thread; the first one of any block if it has none left.
+    static NEXT_ID: Cell<u64> = const { Cell::new(1) };
+}
+
+fn next_id() -> u64 {
+    let mut id = NEXT_ID.get();
+    if id % BLOCK == 1 {
+        id = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
+    }
+    NEXT_ID.set(id + 1);
+    id
+}
 
 /// The state of one task.
 pub(crate) struct TaskCell {
     /// Where a wake-up from another thread goes. The only field that other threads read.
     pub(super) inbox: InboxNumber,
-    /// Process-wide number, in the order of spawning.
+    /// Process-wide number; on one thread in the order of spawning.
     id: Cell<u64>,
     /// The line that spawned the task.
     location: &'static Location<'static>,
@@ -53,7 +70,7 @@ pub(crate) struct TaskCell {
     /// The variables of its own context, also while it is polled; empty if it runs in another.
     pub(super) context: Cell<Snapshot>,
     /// What few tasks have.
-    extra: Cell<Option<Box<Extra>>>,
+    extra: Rare,
     /// What the task's own waker is made of, beside the address: see `raw.rs`.
     pub(super) waker_vtable: Cell<Option<&'static RawWakerVTable>>,
 }
@@ -118,6 +135,26 @@ struct Extra {
     is_result_unseen: bool,
 }
 
+/// What few tasks have, if this one has it.
+struct Rare(Cell<Option<Box<Extra>>>);
+
+impl Drop for Rare {
+    /// What drops a part of which each field has a destructor of its own is called, and saves registers, before it looks whether
+    /// there is one: for each task that ends.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(extra) = self.0.take() {
+            drop_extra(extra);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_extra(extra: Box<Extra>) {
+    drop(extra);
+}
+
 /// How a task ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -151,7 +188,7 @@ impl TaskCell {
             born: Cell::new(0),
             polls: Cell::new(0),
             context: Cell::new(Snapshot::EMPTY),
-            extra: Cell::new(None),
+            extra: Rare(Cell::new(None)),
             waker_vtable: Cell::new(None),
         }
     }
@@ -186,7 +223,7 @@ impl TaskCell {
 
     #[inline]
     fn number(&self) {
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = next_id();
         let parent = with_current(|task| task.map_or(id, TaskCell::id));
         self.id.set(id);
         self.parent.set(u32::try_from(id - parent).unwrap_or(0));
@@ -206,26 +243,26 @@ impl TaskCell {
 
     /// Runs `f` on the extra part. `f` must not call user code, which would find the part missing.
     fn with_extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> R {
-        let mut extra = self.extra.take().unwrap_or_default();
+        let mut extra = self.extra.0.take().unwrap_or_default();
         let result = f(&mut extra);
-        self.extra.set(Some(extra));
+        self.extra.0.set(Some(extra));
         result
     }
 
     /// Whether there is one.
     #[inline]
     pub(super) fn has_extra(&self) -> bool {
-        let extra = self.extra.take();
+        let extra = self.extra.0.take();
         let has_extra = extra.is_some();
-        self.extra.set(extra);
+        self.extra.0.set(extra);
         has_extra
     }
 
     /// The same, without making one.
     fn peek_extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> Option<R> {
-        let mut extra = self.extra.take()?;
+        let mut extra = self.extra.0.take()?;
         let result = f(&mut extra);
-        self.extra.set(Some(extra));
+        self.extra.0.set(Some(extra));
         Some(result)
     }
 

@@ -296,7 +296,8 @@ macro_rules! task_methods {
                 self.cell().set_name(name.into());
             }
 
-            /// Returns the task's number, unique in the process and in the order of spawning.
+            /// Returns the task's number, unique in the process. On one thread they are in the order of spawning; another
+            /// thread's begin after a gap.
             pub fn id(&self) -> u64 {
                 self.cell().id()
             }
