@@ -60,7 +60,7 @@ pub(crate) enum Hello {
 /// What a contestant is compared as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// This project.
+    /// This project. The first of these is compared with all others.
     Ours,
     /// Another runtime.
     Peer,
@@ -68,10 +68,12 @@ pub(crate) enum Kind {
     Limit,
 }
 
-/// In the order of the table's columns; ours is the first.
+/// In the order of the table's columns; the first is compared with the others.
 pub(crate) const ALL: &[&Contestant] = &[
     #[cfg(feature = "asyncio")]
     &asyncio::CONTESTANT,
+    #[cfg(feature = "asyncio")]
+    &asyncio::IN_MAIN,
     #[cfg(feature = "tokio")]
     &tokio::CONTESTANT,
     #[cfg(feature = "tokio")]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use asyncio::net::{TcpListener, TcpStream};
@@ -21,6 +22,18 @@ mod tcp;
 mod threads;
 #[path = "../same/timers.rs"]
 mod timers;
+
+/// Whether runners handle Ctrl-C, where the workload does not say.
+static HANDLES_SIGNALS: AtomicBool = AtomicBool::new(false);
+
+/// The same in a program as users have it.
+pub(super) const IN_MAIN: Contestant = Contestant {
+    name: "asyncio-main",
+    about: "the same with Ctrl-C handled in every row, as by `#[asyncio::main]`: there is a thread that hears of it",
+    prepare: || HANDLES_SIGNALS.store(true, Ordering::Relaxed),
+    hello: Hello::None,
+    ..CONTESTANT
+};
 
 pub(super) const CONTESTANT: Contestant = Contestant {
     name: "asyncio",
@@ -59,7 +72,8 @@ fn run(workload: Workload) -> Option<Run> {
 }
 
 fn quiet_runner() -> Runner {
-    Runner::builder().interrupt(false).build()
+    let interrupt = HANDLES_SIGNALS.load(Ordering::Relaxed);
+    Runner::builder().interrupt(interrupt).build()
 }
 
 /// The main future is a task.
