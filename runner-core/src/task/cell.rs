@@ -420,8 +420,11 @@ impl TaskCell {
         self.has(KEPT_ALIVE)
     }
 
-    pub(super) fn mark_kept_alive(&self) {
-        self.set(KEPT_ALIVE);
+    pub(super) fn mark_kept_alive(&self, is_kept: bool) {
+        match is_kept {
+            true => self.set(KEPT_ALIVE),
+            false => self.clear(KEPT_ALIVE),
+        }
     }
 
     /// After a poll that returned `Pending`: the task must not wait.

@@ -77,7 +77,7 @@ impl Spare {
 fn exposed(block: Arc<Block>) -> Arc<Block> {
     block.cell.waker_vtable.set(Some(&TABLE));
     // By the scope that runs the task.
-    block.cell.mark_kept_alive();
+    block.cell.mark_kept_alive(true);
     Arc::as_ptr(&block).expose_provenance();
     block
 }
@@ -221,10 +221,9 @@ mod tests {
     use std::cell::RefCell;
     use std::future::{pending, poll_fn};
     use std::rc::Rc;
-    use std::task::Poll;
+    use std::task::{Poll, Waker};
     use std::thread;
 
-    use super::Waker;
     use crate::error::RunError;
     use crate::event_loop::{EventLoop, running_loop};
     use crate::task::{TaskRef, current_task};

@@ -108,7 +108,7 @@ pub struct TaskRef {
     /// The metadata inside of the task's allocation.
     cell: NonNull<TaskCell>,
     /// Keeps the allocation alive.
-    keep_alive: Waker,
+    _keep_alive: Waker,
 }
 
 /// Returns the task that is running on this thread, if any.
@@ -344,7 +344,7 @@ impl TaskRef {
     /// Ends the task at its next turn, whatever it does.
     pub(crate) fn kill(&self) {
         self.cell().kill();
-        self.keep_alive.wake_by_ref();
+        self.cell().wake();
     }
 
     pub(crate) fn info(&self) -> TaskInfo {

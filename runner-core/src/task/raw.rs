@@ -201,9 +201,9 @@ impl TaskCell {
         let header = ptr::with_exposed_provenance_mut(
             ptr::from_ref(self).addr() - CELL_OFFSET.load(Ordering::Relaxed),
         );
-        // SAFETY: not null, as it is where the allocation begins, see `own_waker`; main tasks have a table. A runnable is
-        // nothing but that pointer, and to ask this one for a waker counts one more reference, no matter where the task's
-        // real runnable is. It is neither run nor dropped, so it stands for no reference itself.
+        // SAFETY: not null, as it is where the allocation begins, see `own_waker`; main tasks have a table. A runnable is nothing
+        // but that pointer. `async-task` warns of making a second one, because each gives up a reference when it is run or
+        // dropped: this one is neither, and is only asked for a waker, which counts a reference of its own.
         let runnable =
             ManuallyDrop::new(unsafe { Spawned::from_raw(NonNull::new_unchecked(header)) });
         let table = runnable.waker().vtable();
@@ -226,7 +226,7 @@ impl TaskCell {
     #[inline(never)]
     fn keep_alive(&self) {
         mem::forget(Waker::clone(&self.own_waker()));
-        self.mark_kept_alive();
+        self.mark_kept_alive(true);
     }
 
     /// Notes where the allocation is that the cell lies in.
@@ -245,11 +245,18 @@ impl TaskCell {
     /// Gives the scheduler's own reference up, as soon as the next task ends: `async-task`, which is about to end this one, has
     /// compared the count before the poll and would have to begin again.
     fn let_go(&self, scheduler: &Scheduler) {
-        if !self.is_kept_alive() || self.waker_vtable.get().is_some_and(main_task::is_table) {
-            // The main task's is its scope's, which outlives its future.
-            return;
+        if let Some(reference) = self.take_reference() {
+            scheduler.let_go_next(reference);
         }
-        scheduler.let_go_next(ManuallyDrop::into_inner(self.own_waker()));
+    }
+
+    /// Takes the scheduler's own reference, if there is one. The main task's is its scope's, which outlives its future.
+    fn take_reference(&self) -> Option<Waker> {
+        if !self.is_kept_alive() || self.waker_vtable.get().is_some_and(main_task::is_table) {
+            return None;
+        }
+        self.mark_kept_alive(false);
+        Some(ManuallyDrop::into_inner(self.own_waker()))
     }
 
     /// Returns `true` if `waker` is the task's own, so that waking the task reaches whoever was polled with it.
@@ -278,16 +285,20 @@ impl TaskCell {
         false
     }
 
-    /// Makes the task run (again).
+    /// Makes the task run (again). The scheduler's own reference, if there is one, becomes that of its turn: who is woken by this
+    /// is mostly about to end, and whoever waits again gets another one.
     pub(super) fn wake(&self) {
-        self.own_waker().wake_by_ref();
+        match self.take_reference() {
+            Some(reference) => reference.wake(),
+            None => self.own_waker().wake_by_ref(),
+        }
     }
 
     /// Returns a counted reference to the task.
     pub(crate) fn to_ref(&self) -> TaskRef {
         TaskRef {
             cell: NonNull::from(self),
-            keep_alive: Waker::clone(&self.own_waker()),
+            _keep_alive: Waker::clone(&self.own_waker()),
         }
     }
 }
@@ -295,7 +306,7 @@ impl TaskCell {
 impl TaskRef {
     pub(crate) fn cell(&self) -> &TaskCell {
         // SAFETY: the cell is the metadata of an allocation that is freed only when its last reference is dropped, and
-        // `keep_alive` is one. `TaskRef` is neither `Send` nor `Sync`, so this is the loop's thread.
+        // `_keep_alive` is one. `TaskRef` is neither `Send` nor `Sync`, so this is the loop's thread.
         unsafe { self.cell.as_ref() }
     }
 }

@@ -112,15 +112,33 @@ impl Registry {
         (tasks, self.len() - looked_at)
     }
 
-    /// Returns the task in that place, if it is that one.
-    pub(super) fn at(&self, place: u32, id: u64) -> Option<TaskRef> {
+    /// Returns the numbers and the places of all of them, oldest first.
+    pub(super) fn places(&self) -> Vec<(u64, u32)> {
+        let mut places = Vec::with_capacity(self.len());
+        self.for_each(|cell| places.push((cell.id(), cell.place())));
+        places.sort_unstable();
+        places
+    }
+
+    /// Calls `f` with the task in that place, if it is that one. `f` must not finish a task.
+    pub(super) fn look_at<R>(
+        &self,
+        place: u32,
+        id: u64,
+        f: impl FnOnce(&TaskCell) -> R,
+    ) -> Option<R> {
         let slot = *self.slots.borrow().get(place as usize)?;
         if slot.next().is_some() {
             return None;
         }
         // SAFETY: as in `try_for_each`.
         let cell = unsafe { &*slot.0 };
-        (cell.id() == id).then(|| cell.to_ref())
+        (cell.id() == id).then(|| f(cell))
+    }
+
+    /// Returns the task in that place, if it is that one.
+    pub(super) fn at(&self, place: u32, id: u64) -> Option<TaskRef> {
+        self.look_at(place, id, TaskCell::to_ref)
     }
 
     pub(super) fn find(&self, id: u64) -> Option<TaskRef> {

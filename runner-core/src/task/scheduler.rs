@@ -306,10 +306,12 @@ impl Scheduler {
 
     /// Drops the futures of all tasks that wait or are queued, a few at a time, while the processor still has them at hand.
     fn end_tasks(&self) {
-        for (place, task) in self.tasks().into_iter().enumerate() {
-            task.kill();
-            drop(task);
-            if place % 16 == 15 {
+        for (order, (id, place)) in self.registry.places().into_iter().enumerate() {
+            self.registry.look_at(place, id, |cell| {
+                cell.kill();
+                cell.wake();
+            });
+            if order % 16 == 15 {
                 self.empty_queue();
             }
         }
