@@ -247,10 +247,13 @@ pub(crate) struct Lodged<'a> {
     pub(crate) identity: Identity,
 }
 
+/// What is called with the current context. It runs no code of the user's.
+pub(crate) type Look<'a> = dyn FnMut(&Lodged<'_>) + 'a;
+
 /// Knows where the current context is.
 pub(crate) struct Keeper {
-    /// Calls back with it, once. The callback runs no code of the user's.
-    pub(crate) show: fn(&mut dyn FnMut(&Lodged<'_>)),
+    /// Calls back with it, once.
+    pub(crate) show: fn(&mut Look<'_>),
     /// Copies its variables; the same as with `show`, but it is done for each task that is spawned.
     pub(crate) copy: fn() -> Snapshot,
 }

@@ -34,7 +34,7 @@ use super::reports::{report_swallowed, report_unseen_result};
 use super::scheduler::{Mail, Ready, Scheduler};
 #[cfg(feature = "console")]
 use crate::console;
-use crate::context::{Identity, Keeper, Kept as KeptContext, Lodged, Snapshot};
+use crate::context::{Identity, Keeper, Kept as KeptContext, Lodged, Look, Snapshot};
 use crate::error::ContextError;
 use crate::exception::ExceptionContext;
 
@@ -354,7 +354,7 @@ static CONTEXT_KEEPER: Keeper = Keeper {
     },
 };
 
-fn show_context(look: &mut dyn FnMut(&Lodged<'_>)) {
+fn show_context(look: &mut Look<'_>) {
     with_current(|task| {
         if let Some(cell) = task {
             look(&Lodged {
