@@ -48,21 +48,21 @@ impl LoopCore {
     fn run_watched(&self, entry: Packed) {
         let entry = entry.open();
         match &entry {
-            Ready::Task(runnable) => self.tell_poll(runnable.metadata()),
-            Ready::Callback(handle) => self.tell_call(handle),
+            Ready::Task(runnable) => self.beat_poll(runnable.metadata()),
+            Ready::Callback(handle) => self.beat_call(handle),
         }
         self.run_entry(entry);
     }
 
     #[inline(always)]
-    fn tell_poll(&self, cell: &TaskCell) {
+    fn beat_poll(&self, cell: &TaskCell) {
         if let Some(beat) = self.watched_beat() {
             beat.poll(cell.id(), cell.location());
         }
     }
 
     #[inline(always)]
-    fn tell_call(&self, handle: &Handle) {
+    fn beat_call(&self, handle: &Handle) {
         if let Some(beat) = self.watched_beat() {
             beat.call(handle.location());
         }
@@ -96,7 +96,7 @@ impl LoopCore {
     #[inline(always)]
     fn time_poll(&self, runnable: Runnable) {
         let cell = runnable.metadata();
-        self.tell_poll(cell);
+        self.beat_poll(cell);
         // Kept in memory: registers that outlive the poll would have to be saved before, and restored after it.
         self.timed_task.set(cell);
         let step = self.stopwatch.begin_step();
@@ -107,7 +107,7 @@ impl LoopCore {
     }
 
     fn time_callback(&self, handle: &Handle) {
-        self.tell_call(handle);
+        self.beat_call(handle);
         self.current_callback.set(Some(handle.location()));
         let step = self.stopwatch.begin_step();
         self.run_callback(handle);
