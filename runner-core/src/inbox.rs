@@ -1,16 +1,24 @@
-//! What other threads hand to a loop: a locked list, and two flags that keep both sides from system calls.
+//! What other threads hand to a loop: a word, a locked list behind it, and marks that keep both sides from system calls.
 //!
 //! The rule: whoever puts something in and finds the loop asleep wakes it, exactly once; while the loop is awake
 //! nobody makes a system call. An inbox is never freed, only reused by a later loop, so that a thread that is still on
 //! its way out of [`Inbox::push`] when the loop closes touches nothing but living memory. Generations tell the loops
 //! apart that used one inbox.
 //!
+//! What is a pointer may lie in front ([`put_first`](Inbox::put_first)), which takes no lock; everything else, and all that comes
+//! before the loop has looked, is in the list.
+//!
 //! This file knows neither what is handed over nor who takes it out.
 
+mod front;
+
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::front::FREE_BITS;
+use self::front::Front;
 use crate::driver::Notify;
 
 #[cfg(test)]
@@ -18,14 +26,21 @@ mod tests;
 
 /// The door of one loop for other threads.
 pub(crate) struct Inbox<T> {
-    /// Something is in `mail`, or a signal asks for attention. Read by the loop without a lock, once per turn.
-    has_mail: AtomicBool,
-    /// The loop is about to wait, or waits: the next push must notify it.
-    asleep: AtomicBool,
-    /// A signal arrived: the only thing that is handed over without the lock, because a signal's thread may not wait.
-    interrupted: AtomicBool,
+    /// What the loop looks at in each turn.
+    door: OwnLine<Door>,
     /// Everything that needs the lock.
-    state: Mutex<State<T>>,
+    state: OwnLine<Mutex<State<T>>>,
+}
+
+/// What lies in a cache line of its own, on processors with lines of 64 bytes: who is at the list does not slow down who looks at
+/// the door.
+#[repr(align(64))]
+struct OwnLine<T>(T);
+
+struct Door {
+    front: Front,
+    /// A signal arrived: handed over without the lock, because a signal's thread may not wait. Announced as more.
+    interrupted: AtomicBool,
 }
 
 /// The locked part of an inbox.
@@ -43,21 +58,22 @@ struct State<T> {
 impl<T> Inbox<T> {
     pub(crate) const fn new() -> Inbox<T> {
         Inbox {
-            has_mail: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
-            interrupted: AtomicBool::new(false),
-            state: Mutex::new(State {
+            door: OwnLine(Door {
+                front: Front::new(),
+                interrupted: AtomicBool::new(false),
+            }),
+            state: OwnLine(Mutex::new(State {
                 generation: 0,
                 open: false,
                 mail: VecDeque::new(),
                 notifier: None,
-            }),
+            })),
         }
     }
 
     /// No user code runs under the lock, so a poisoned one is still whole.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a new generation, whose loop is woken through `notifier`.
@@ -66,16 +82,18 @@ impl<T> Inbox<T> {
         state.generation += 1;
         state.open = true;
         state.notifier = Some(notifier);
-        self.interrupted.store(false, Ordering::SeqCst);
+        self.door.0.interrupted.store(false, Ordering::SeqCst);
         state.generation
     }
 
-    /// Ends the current generation and returns what nobody took out.
+    /// Ends the current generation and returns what nobody took out. What lies in front must have been taken: it is of those that
+    /// keep the loop from closing.
     pub(crate) fn close(&self) -> VecDeque<T> {
         let mut state = self.lock();
         state.open = false;
         state.notifier = None;
-        self.has_mail.store(false, Ordering::SeqCst);
+        let in_front = self.door.0.front.take();
+        debug_assert!(in_front.is_none());
         std::mem::take(&mut state.mail)
     }
 
@@ -108,67 +126,86 @@ impl<T> Inbox<T> {
 
     fn deliver(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
         state.mail.push_back(item);
-        self.has_mail.store(true, Ordering::SeqCst);
-        // Pairs with `fall_asleep`: either the loop sees `has_mail` and does not wait, or this sees `asleep`. Without
-        // the swap's order the item would lie there until something else ended the wait.
-        let notifier = if self.asleep.swap(false, Ordering::SeqCst) {
-            state.notifier.clone()
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(notifier) = notifier {
-            notifier.notify();
+        if self.door.0.front.add_more() {
+            notify(state);
         }
+    }
+
+    /// Hands a pointer over that leaves the [`FREE_BITS`] free, without a lock, or gives it back if there is something already.
+    /// For those that may be pushed unchecked. Each comes out once, by [`take_only`](Inbox::take_only) or
+    /// [`collect`](Inbox::collect).
+    #[inline]
+    pub(crate) fn put_first(&self, item: NonNull<()>) -> Result<(), NonNull<()>> {
+        let was_asleep = self.door.0.front.put(item).map_err(|_occupied| item)?;
+        if was_asleep {
+            notify(self.lock());
+        }
+        Ok(())
     }
 
     /// Asks for the loop's attention from a signal's thread: no lock, no allocation. The caller notifies the driver.
     pub(crate) fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::SeqCst);
-        self.has_mail.store(true, Ordering::SeqCst);
+        let Door { front, interrupted } = &self.door.0;
+        interrupted.store(true, Ordering::Relaxed);
+        // Releases the step above.
+        front.ask_for_attention();
     }
 
-    /// Takes the signal's request for attention. Before `collect`, so that the flag for both does not outlive it.
+    /// Takes the signal's request for attention. Before `collect`, so that it is not announced for longer than it lasts.
     pub(crate) fn take_interrupt(&self) -> bool {
-        self.interrupted.swap(false, Ordering::SeqCst)
+        let interrupted = &self.door.0.interrupted;
+        interrupted.load(Ordering::Relaxed) && interrupted.swap(false, Ordering::Acquire)
     }
 
     /// Returns `true` if something waits to be taken out.
+    #[inline]
     pub(crate) fn has_mail(&self) -> bool {
-        // A push that this misses is seen on the next turn, or by `fall_asleep`, which reads with full order.
-        self.has_mail.load(Ordering::Relaxed)
+        !self.door.0.front.is_empty()
     }
 
-    /// Takes everything out, and appends it to `mail`. A signal's request for attention stays, and stays announced: whoever
-    /// collects between two turns does not answer it.
-    pub(crate) fn collect(&self, mail: &mut VecDeque<T>) {
+    /// Takes the pointer in front, if that is all there is.
+    #[inline]
+    pub(crate) fn take_only(&self) -> Option<NonNull<()>> {
+        self.door.0.front.take_only()
+    }
+
+    /// Takes everything out, and appends it to `mail`; `open` makes an item of the pointer in front. A signal's request for
+    /// attention stays, and stays announced: whoever collects between two turns does not answer it.
+    pub(crate) fn collect(&self, mail: &mut VecDeque<T>, open: impl FnOnce(NonNull<()>) -> T) {
+        let Door { front, interrupted } = &self.door.0;
         let mut state = self.lock();
-        self.has_mail.store(false, Ordering::SeqCst);
-        // Second: of a request that came before the step above, `interrupt` has set this flag already, and a later one sets
-        // the other flag after it.
-        if self.interrupted.load(Ordering::SeqCst) {
-            self.has_mail.store(true, Ordering::SeqCst);
+        let first = front.take().map(open);
+        // Second: of a request that was announced before the step above, this is set already, and a later one is announced after it.
+        if interrupted.load(Ordering::Relaxed) {
+            front.ask_for_attention();
         }
         if mail.is_empty() {
             // The emptied storage is left for the next arrivals.
             std::mem::swap(&mut state.mail, mail);
+            drop(state);
+            first.into_iter().for_each(|first| mail.push_front(first));
         } else {
+            mail.extend(first);
             mail.append(&mut state.mail);
         }
     }
 
     /// Announces a wait; `false` if there is mail, and the loop must not wait.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        if self.has_mail.load(Ordering::SeqCst) {
-            self.wake_up();
-            return false;
-        }
-        true
+        self.door.0.front.fall_asleep()
     }
 
     /// The wait is over; nobody needs to notify any more.
     pub(crate) fn wake_up(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.door.0.front.wake_up();
+    }
+}
+
+/// Ends the loop's wait.
+fn notify<T>(state: MutexGuard<'_, State<T>>) {
+    let notifier = state.notifier.clone();
+    drop(state);
+    if let Some(notifier) = notifier {
+        notifier.notify();
     }
 }

@@ -45,7 +45,9 @@ fn next_id() -> u64 {
     id
 }
 
-/// The state of one task.
+/// The state of one task. Its address leaves three bits free, which `ready.rs` and the inbox use; on some processors of 32 bits a
+/// word of 64 would leave two.
+#[repr(align(8))]
 pub(crate) struct TaskCell {
     /// Where a wake-up from another thread goes. The only field that other threads read.
     pub(super) inbox: InboxNumber,

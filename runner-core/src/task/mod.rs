@@ -9,6 +9,7 @@ pub(crate) mod inquiry;
 pub(crate) mod main_task;
 pub(crate) mod observed;
 mod output;
+mod parcel;
 pub(crate) mod raise;
 pub(crate) mod raw;
 pub(crate) mod ready;

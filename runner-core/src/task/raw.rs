@@ -4,7 +4,7 @@
 //! safe code around relies on:
 //!
 //! * A future is polled and dropped on the loop's thread only. Runnables leave that thread never, except that a wake-up
-//!   elsewhere makes one appear there, which goes straight into the inbox as a [`Parcel`] that only the loop opens.
+//!   elsewhere makes one appear there, which goes straight into the inbox (`parcel.rs`).
 //! * No panic crosses `async-task`: it aborts the process when a destructor panics while it drops a future, so every
 //!   future is polled and dropped inside `catch_unwind` here, and is gone before `async-task` drops the wrapper.
 //! * A task that waits has a counted reference that is the scheduler's, from the first time that its future returned `Pending`
@@ -30,8 +30,9 @@ use super::main_task::{self, MainTurn};
 #[cfg(feature = "console")]
 use super::observed::Interest;
 use super::output::{Failure, Kept};
+use super::parcel::send;
 use super::reports::{report_swallowed, report_unseen_result};
-use super::scheduler::{Mail, Ready, Scheduler};
+use super::scheduler::{Ready, Scheduler};
 #[cfg(feature = "console")]
 use crate::console;
 use crate::context::{Identity, Keeper, Kept as KeptContext, Lodged, Look, Snapshot};
@@ -71,25 +72,6 @@ impl Runnable {
 /// `async-task`'s handle of one of our tasks.
 pub(super) type Joinable<T> = async_task::Task<Result<Kept<T>, Failure>, TaskCell>;
 
-/// A runnable on its way from another thread to its loop.
-pub(crate) struct Parcel(Runnable);
-
-// SAFETY: a `Runnable` may be moved to another thread as long as it is neither run nor dropped there and the metadata is
-// not touched concurrently. A parcel offers nothing but `open`, whose caller is the loop's thread; the inbox that holds it
-// is emptied by that thread before it closes, so none is dropped elsewhere.
-unsafe impl Send for Parcel {}
-
-impl Parcel {
-    /// Takes the runnable out, on the thread of the loop that owns `inbox`.
-    pub(super) fn open(self, inbox: InboxNumber) -> Runnable {
-        debug_assert!(
-            self.0.metadata().inbox == inbox,
-            "a task arrived at another loop (a bug of this crate)"
-        );
-        self.0
-    }
-}
-
 /// `async-task`'s schedule function. It captures nothing, so that a wake-up costs no reference count.
 fn schedule_spawned(runnable: Spawned) {
     schedule(Runnable::Spawned(runnable));
@@ -102,11 +84,6 @@ pub(super) fn schedule(runnable: Runnable) {
     if let Err(runnable) = push_local(runnable, inbox) {
         send(runnable, inbox);
     }
-}
-
-#[cold]
-fn send(runnable: Runnable, inbox: InboxNumber) {
-    inbox.inbox().push_unchecked(Mail::Task(Parcel(runnable)));
 }
 
 // ----- the scheduler of this thread -----

@@ -27,7 +27,7 @@ pub(crate) struct Packed {
 /// The mark of a callback.
 const CALLBACK: usize = 1;
 /// The mark of a main task.
-const MAIN: usize = 2;
+pub(super) const MAIN: usize = 2;
 const MARKS: usize = CALLBACK | MAIN;
 /// All kinds point to something that is aligned to more than that.
 const _: () = assert!(
@@ -52,6 +52,20 @@ impl Packed {
                 }
             }
         };
+        Packed { pointer }
+    }
+
+    /// Gives the entry away as a word, see [`from_raw`](Packed::from_raw).
+    #[inline]
+    pub(super) fn into_raw(self) -> NonNull<()> {
+        ManuallyDrop::new(self).pointer
+    }
+
+    /// # Safety
+    ///
+    /// `pointer` is of [`into_raw`](Packed::into_raw), and is used once.
+    #[inline]
+    pub(super) unsafe fn from_raw(pointer: NonNull<()>) -> Packed {
         Packed { pointer }
     }
 

@@ -15,7 +15,8 @@ use super::cell::TaskCell;
 use super::inboxes::InboxNumber;
 use super::main_task::Spare;
 use super::observed::{Interest, Observed};
-use super::raw::{Parcel, Runnable};
+use super::parcel::Parcel;
+use super::raw::Runnable;
 use super::ready::Packed;
 pub(crate) use super::ready::Ready;
 use super::registry::Registry;
@@ -169,23 +170,27 @@ impl Scheduler {
 
     fn collect_at_most(&self, bound: usize) {
         let mut mail = self.mail.borrow_mut();
+        if mail.is_empty() {
+            if let Some(parcel) = self.inbox.take_parcel() {
+                self.received.set(self.received.get() + 1);
+                self.ready.borrow_mut().push_back(parcel.open(self.number));
+                return;
+            }
+        }
         if self.inbox.has_mail() {
-            self.inbox.collect(&mut mail);
+            self.inbox.collect_mail(&mut mail);
         }
         let count = mail.len().min(bound);
         self.received.set(self.received.get() + count as u64);
-        self.ready
-            .borrow_mut()
-            .extend(mail.drain(..count).map(|item| {
-                Packed::new(match item {
-                    Mail::Task(parcel) => Ready::Task(parcel.open(self.number)),
-                    Mail::Callback(Posted {
-                        run,
-                        context,
-                        location,
-                    }) => Ready::Callback(Handle::in_context(context, run, location)),
-                })
-            }));
+        let arrived = mail.drain(..count).map(|item| match item {
+            Mail::Task(parcel) => parcel.open(self.number),
+            Mail::Callback(Posted {
+                run,
+                context,
+                location,
+            }) => Packed::new(Ready::Callback(Handle::in_context(context, run, location))),
+        });
+        self.ready.borrow_mut().extend(arrived);
     }
 
     /// Puts the first `count` entries into the order that `pick(remaining)` chooses.
