@@ -65,8 +65,8 @@ const TESTS: &[Entry] = &[
         without_either_option_the_signals_end_the_process,
     ),
     (
-        "debug mode alone leaves these signals alone in a runner that handles none",
-        a_runner_that_handles_no_signal_handles_none_in_debug_mode,
+        "debug mode has the same signals print the same where no signal is handled, and starts no thread for it on Linux",
+        debug_mode_needs_no_thread_for_it,
     ),
     (
         "after the close the signals do what they did before",
@@ -90,7 +90,7 @@ macro_rules! programs {
 
 programs! {
     reads computes calls blocks_shutdown waits counts_threads dumps dumps_in_debug_mode dumps_blocked dumps_nothing
-    dumps_nothing_in_debug_mode dumps_without_ladder dumps_and_closes listens
+    dumps_alone dumps_alone_beside_a_socket dumps_alone_when_it_goes_on dumps_and_closes listens
 }
 
 fn main() -> ExitCode {
@@ -389,35 +389,57 @@ fn without_either_option_the_signals_end_the_process() {
     }
 }
 
-fn quiet(dumps: Option<bool>) {
-    let builder = Runner::builder().debug(true).interrupt(false);
-    let builder = match dumps {
-        Some(dumps) => builder.dump_on_signal(dumps),
-        None => builder,
-    };
-    builder.build().run(wait_for_each_other()).unwrap();
+/// Handles no signal, and is not asked for dumps.
+fn run_in_debug_mode(main: impl Future<Output = ()>) {
+    let runner = Runner::builder().debug(true).interrupt(false).build();
+    runner.run(main).unwrap();
 }
 
-fn dumps_nothing_in_debug_mode() {
-    quiet(None);
+fn dumps_alone() {
+    run_in_debug_mode(async {
+        if cfg!(target_os = "linux") {
+            assert_eq!(fs::read_dir("/proc/self/task").unwrap().count(), 1);
+        }
+        wait_for_each_other().await;
+    });
 }
 
-fn dumps_without_ladder() {
-    quiet(Some(true));
+/// The loop waits in another way from its first socket on.
+fn dumps_alone_beside_a_socket() {
+    run_in_debug_mode(async {
+        let socket = asyncio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let receiving = asyncio::spawn(async move { socket.recv_from(&mut [0]).await });
+        wait_for_each_other().await;
+        drop(receiving);
+    });
 }
 
-fn a_runner_that_handles_no_signal_handles_none_in_debug_mode() {
+fn dumps_alone_when_it_goes_on() {
+    run_in_debug_mode(async {
+        println!("blocks");
+        read_line();
+        yield_now().await;
+        println!("goes on");
+    });
+    println!("closed");
+    read_line();
+}
+
+fn debug_mode_needs_no_thread_for_it() {
+    for program in ["dumps_alone", "dumps_alone_beside_a_socket"] {
+        ask_and_interrupt(program);
+    }
     for signal in [libc::SIGUSR1, libc::SIGQUIT] {
-        let mut child = Child::start(scenario("dumps_nothing_in_debug_mode"));
-        child.wait_for_line("ready");
+        let mut child = start("dumps_alone_when_it_goes_on");
+        child.wait_for_line("blocks");
+        child.signal(signal);
+        child.type_bytes(b"\n");
+        child.wait_for_line("the tasks of the event loop in thread 'main':");
+        child.wait_for_line("goes on");
+        child.wait_for_line("closed");
         child.signal(signal);
         child.finish().died_of(signal);
     }
-    let mut child = Child::start(scenario("dumps_without_ladder"));
-    child.wait_for_line("ready");
-    ask(&mut child, libc::SIGUSR1, "SIGUSR1");
-    child.press_ctrl_c();
-    child.finish().died_of(SIGINT);
 }
 
 fn dumps_and_closes() {

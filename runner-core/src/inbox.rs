@@ -14,8 +14,8 @@ mod front;
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub(crate) use self::front::FREE_BITS;
 use self::front::Front;
@@ -41,6 +41,8 @@ struct Door {
     front: Front,
     /// A signal arrived: handed over without the lock, because a signal's thread may not wait. Announced as more.
     interrupted: AtomicBool,
+    /// A handler has interrupted the loop, and somebody else had the lock.
+    owes_notification: AtomicBool,
 }
 
 /// The locked part of an inbox.
@@ -61,6 +63,7 @@ impl<T> Inbox<T> {
             door: OwnLine(Door {
                 front: Front::new(),
                 interrupted: AtomicBool::new(false),
+                owes_notification: AtomicBool::new(false),
             }),
             state: OwnLine(Mutex::new(State {
                 generation: 0,
@@ -99,19 +102,27 @@ impl<T> Inbox<T> {
 
     /// Returns `true` as long as the loop of `generation` takes mail.
     pub(crate) fn is_open(&self, generation: u64) -> bool {
-        let state = self.lock();
-        state.open && state.generation == generation
+        self.look(|state| state.open && state.generation == generation)
     }
 
     /// The generation of the loop that uses, or last used, this inbox.
     pub(crate) fn generation(&self) -> u64 {
-        self.lock().generation
+        self.look(|state| state.generation)
+    }
+
+    /// Looks at the locked part, for a moment in which a signal's handler may come.
+    fn look<R>(&self, look: impl FnOnce(&State<T>) -> R) -> R {
+        let seen = look(&self.lock());
+        self.pay_notification();
+        seen
     }
 
     /// Hands `item` to the loop of `generation`, or back if that loop is closed.
     pub(crate) fn push(&self, generation: u64, item: T) -> Result<(), T> {
         let state = self.lock();
         if !state.open || state.generation != generation {
+            drop(state);
+            self.pay_notification();
             return Err(item);
         }
         self.deliver(state, item);
@@ -145,10 +156,44 @@ impl<T> Inbox<T> {
 
     /// Asks for the loop's attention from a signal's thread: no lock, no allocation. The caller notifies the driver.
     pub(crate) fn interrupt(&self) {
-        let Door { front, interrupted } = &self.door.0;
+        let Door {
+            front, interrupted, ..
+        } = &self.door.0;
         interrupted.store(true, Ordering::Relaxed);
         // Releases the step above.
         front.ask_for_attention();
+    }
+
+    /// The same inside of a signal's handler, and notifies the driver, whose notifier must be fit for that.
+    ///
+    /// A handler cannot wait for the lock: who has it may be the code that it interrupted. If that is the loop, it is awake and will
+    /// look; a sender that finds the loop asleep notifies it; and all others [pay](Inbox::pay_notification) what is owed.
+    pub(crate) fn interrupt_in_handler(&self) {
+        self.interrupt();
+        self.door.0.owes_notification.store(true, Ordering::Relaxed);
+        self.pay_notification();
+    }
+
+    /// Notifies the driver for a handler, unless somebody has the lock, who will. To be called after the lock, or by the handler.
+    fn pay_notification(&self) {
+        let owed = &self.door.0.owes_notification;
+        loop {
+            // Of "say that it is owed, try the lock" and "give the lock back, look what is owed" one sees the other.
+            fence(Ordering::SeqCst);
+            if !owed.load(Ordering::Relaxed) {
+                return;
+            }
+            let state = match self.state.0.try_lock() {
+                Ok(state) => state,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            owed.store(false, Ordering::Relaxed);
+            // Under the lock: a reference of its own could be the last one, and freeing is nothing for a handler.
+            if let Some(notifier) = &state.notifier {
+                notifier.notify();
+            }
+        }
     }
 
     /// Takes the signal's request for attention. Before `collect`, so that it is not announced for longer than it lasts.
@@ -172,7 +217,9 @@ impl<T> Inbox<T> {
     /// Takes everything out, and appends it to `mail`; `open` makes an item of the pointer in front. A signal's request for
     /// attention stays, and stays announced: whoever collects between two turns does not answer it.
     pub(crate) fn collect(&self, mail: &mut VecDeque<T>, open: impl FnOnce(NonNull<()>) -> T) {
-        let Door { front, interrupted } = &self.door.0;
+        let Door {
+            front, interrupted, ..
+        } = &self.door.0;
         let mut state = self.lock();
         let first = front.take().map(open);
         // Second: of a request that was announced before the step above, this is set already, and a later one is announced after it.

@@ -26,7 +26,8 @@
 //! program used ctrlc up itself, a plain thread behind a socket pair takes its place.
 //!
 //! What runs inside of a signal handler: `getpid`, loads and compare-exchanges of atomics, then `sem_post` (by ctrlc)
-//! or one `write`; or, on the way out, `sigaction`, `pthread_sigmask`, `raise`, `_exit`. All are async-signal-safe, and
+//! or one `write`, or what wakes a loop of ours (a `write`, or a futex) where there is no thread to do it (`subscribe.rs`); or, on
+//! the way out, `sigaction`, `pthread_sigmask`, `raise`, `_exit`. All are async-signal-safe, and
 //! none of them sets `errno` when it returns to the interrupted code (the semaphore cannot overflow and the socket
 //! cannot fill up: the ladder rings for two presses of a run at most).
 //!
@@ -52,7 +53,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 #[cfg(unix)]
-pub(crate) use subscribe::{StandBy, Subscription, listeners_stayed_behind, subscribe};
+pub(crate) use subscribe::{
+    StandBy, Subscription, listeners_stayed_behind, start_listening, subscribe,
+};
 #[cfg(unix)]
 use unix::{Action, on_signal, start_thread};
 

@@ -137,6 +137,7 @@ impl EventLoopBuilder {
             stopwatch: Stopwatch::new(slow_callback_duration),
             shuffle: Cell::new(self.seed),
             on_interrupt: RefCell::new(None),
+            on_question: Cell::new(None),
             fork: ForkGuard::new(),
         };
         let event_loop = EventLoop {

@@ -168,6 +168,8 @@ pub(crate) struct LoopCore {
     shuffle: Cell<u64>,
     /// Called on the loop's thread when a signal's thread asked for attention.
     on_interrupt: RefCell<Option<Rc<dyn Fn()>>>,
+    /// Called then, too, for a signal that asks and does not stop anybody.
+    on_question: Cell<Option<fn()>>,
     /// Tells whether this is the process that made the loop.
     fork: ForkGuard,
 }
@@ -447,12 +449,22 @@ impl LoopCore {
         drop(previous);
     }
 
+    /// The same, for signals that only ask.
+    pub(crate) fn set_on_question(&self, answer: Option<fn()>) {
+        self.on_question.set(answer);
+    }
+
     /// A handle on what ends the driver's wait, for a signal's thread.
     pub(crate) fn notifier(&self) -> Option<std::sync::Arc<dyn crate::driver::Notify>> {
         self.driver
             .borrow()
             .as_ref()
             .map(|driver| driver.notifier())
+    }
+
+    /// The notifier is one of ours, that takes no lock, and neither does the system for it.
+    pub(crate) fn may_be_notified_in_handler(&self) -> bool {
+        cfg!(target_os = "linux") && self.has_system_time
     }
 
     pub(crate) fn is_forked(&self) -> bool {

@@ -72,10 +72,19 @@ impl LoopCore {
         let is_interrupted = self.scheduler.inbox.take_interrupt();
         self.scheduler.collect_mail();
         if is_interrupted {
-            let callback = self.on_interrupt.borrow().clone();
-            if let Some(callback) = callback {
-                callback();
-            }
+            self.attend();
+        }
+    }
+
+    /// A signal asks for attention.
+    #[cold]
+    fn attend(&self) {
+        let callback = self.on_interrupt.borrow().clone();
+        if let Some(callback) = callback {
+            callback();
+        }
+        if let Some(answer) = self.on_question.get() {
+            answer();
         }
     }
 

@@ -183,6 +183,40 @@ fn a_loop_that_is_interrupted_in_its_sleep_wakes_up_to_the_request() {
     assert!(it.inbox.fall_asleep());
 }
 
+#[test]
+fn a_handler_notifies_a_loop_that_is_asleep() {
+    let it = opened();
+    assert!(it.inbox.fall_asleep());
+    it.inbox.interrupt_in_handler();
+    assert_eq!(it.notifications(), 1);
+    it.inbox.generation();
+    assert_eq!(it.notifications(), 1, "nothing is owed");
+    it.inbox.wake_up();
+    assert!(it.inbox.has_mail() && it.inbox.take_interrupt());
+}
+
+/// Who only looked at the inbox, while a handler came, would have left the loop asleep.
+#[test]
+fn whoever_had_the_lock_notifies_for_the_handler() {
+    let lookers: [fn(&Opened); 3] = [
+        |it| assert_eq!(it.inbox.generation(), it.generation),
+        |it| assert!(it.inbox.is_open(it.generation)),
+        |it| assert!(it.inbox.push(it.generation + 1, 1).is_err()),
+    ];
+    for look in lookers {
+        let it = opened();
+        assert!(it.inbox.fall_asleep());
+        let lock = it.inbox.lock();
+        it.inbox.interrupt_in_handler();
+        assert_eq!(it.notifications(), 0);
+        drop(lock);
+        look(&it);
+        assert_eq!(it.notifications(), 1);
+        look(&it);
+        assert_eq!(it.notifications(), 1);
+    }
+}
+
 /// Two threads send as fast as they can, both ways of sending mixed, to a loop that takes, sleeps and wakes.
 #[test]
 fn each_thread_finds_its_order_kept_and_nothing_is_lost() {

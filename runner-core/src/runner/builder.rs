@@ -200,14 +200,14 @@ impl RunnerBuilder {
     }
 
     /// Says whether SIGQUIT (Ctrl-\ on a terminal) and SIGUSR1 make the program print on stderr what each of its tasks waits
-    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode, if the runner handles any
-    /// signal: one to which [`interrupt`](RunnerBuilder::interrupt) and its like leave none keeps its hands off these, too.
+    /// for, and go on, as Java programs do at SIGQUIT. Unless this is called they do in debug mode.
     ///
     /// The signals are answered from the runner's first use to the end of its close, and then do what they did before. One that
     /// the program ignores, or has a handler of its own for, is left alone; listeners of [`signal`](crate::signal) are told
     /// beside this. Without either, both signals end the process, by default. If the loop does not answer within 100 ms, the
     /// program says what blocks it instead (with the feature `backtrace`, on Linux, also where), and prints the tasks when the
-    /// loop goes on.
+    /// loop goes on. That takes a thread. A runner that has none, as it handles no other signals and has one loop, does without on
+    /// Linux unless this is called with `true`: if its loop is blocked, it prints its tasks when it goes on, and nothing before.
     ///
     /// The handlers stay from the first such runner on, also while there is none; they do what the system does then. A program
     /// that installs its own later keeps it.
@@ -458,12 +458,15 @@ impl Options {
         wanted
     }
 
-    /// In debug mode by default, unless the runner has nothing to do with signals: who has asked for that does not expect to find
-    /// the process's handlers changed.
     #[inline]
     pub(super) fn answers_dumps(&self, debug: bool) -> bool {
-        let by_default = debug && (self.interrupt || self.terminate || self.hangup);
-        self.dump_on_signal.unwrap_or(by_default)
+        self.dump_on_signal.unwrap_or(debug)
+    }
+
+    /// The runner starts threads for signals or siblings, or is asked for something that takes one.
+    pub(super) fn has_other_threads(&self) -> bool {
+        let handles_signals = self.interrupt || self.terminate || self.hangup;
+        handles_signals || self.siblings() > 0 || self.dump_on_signal == Some(true)
     }
 
     /// How many loops there are beside the first.

@@ -6,14 +6,22 @@
 //!
 //! All loops of the process share one listener for each signal, which stands by from the first of them on: the two handlers are
 //! put in place once, not with each runtime.
+//!
+//! The listeners' thread is there in each program whose runner handles signals, or that asks for dumps. In debug mode alone there
+//! is none: a thread makes glibc's allocator take locks, which is more than debug mode may cost. There the handler asks the loop,
+//! which answers when it is its turn; one that is blocked is told about by nobody but the watchdog.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::debug::dump_tasks_of;
 use crate::event_loop::{EventLoop, LoopHandle, running_loop};
+use crate::fork::ForkGuard;
 use crate::logging::write_to_stderr;
-use crate::signals::{self, StandBy, is_free};
+use crate::signals::{StandBy, is_free, listeners_stayed_behind, start_listening};
+use crate::task::inboxes::InboxOfHandler;
 use crate::threads::{NotGiven, handover, start_thread};
 use crate::watchdog::{Beat, tell_stack};
 
@@ -27,87 +35,160 @@ const SIGNALS: [(i32, &str); 2] = [(libc::SIGQUIT, "SIGQUIT"), (libc::SIGUSR1, "
 static ANSWERING: Mutex<Answering> = Mutex::new(Answering {
     stand_bys: [const { None }; SIGNALS.len()],
     loops: Vec::new(),
+    has_alone: false,
 });
+
+/// The loop that the handler asks; if there is a thread after all, that one does.
+static ALONE: InboxOfHandler = InboxOfHandler::none();
+
+/// By which of the [`SIGNALS`] it was asked.
+static ASKED: [AtomicBool; SIGNALS.len()] = [const { AtomicBool::new(false) }; SIGNALS.len()];
 
 struct Answering {
     /// One for each of the [`SIGNALS`] that was found free.
     stand_bys: [Option<StandBy>; SIGNALS.len()],
-    /// In the order in which they began to answer.
+    /// Asked by the thread; in the order in which they began to answer.
     loops: Vec<Asked>,
+    /// One more is asked by the handler.
+    has_alone: bool,
 }
 
-/// `None` in a forked child: the thread that would ask stayed in the parent, and somebody there may have held the lock.
+/// `None` in a forked child: who would ask stayed in the parent, and somebody there may have held the lock.
 ///
 /// No user code runs under the lock, so a poisoned one is still whole.
 fn answering() -> Option<MutexGuard<'static, Answering>> {
-    let stayed_behind = signals::listeners_stayed_behind();
+    static FIRST: OnceLock<ForkGuard> = OnceLock::new();
+
+    let is_forked = FIRST.get_or_init(ForkGuard::new).is_forked();
+    let stayed_behind = is_forked || listeners_stayed_behind();
     (!stayed_behind).then(|| ANSWERING.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Answering {
-    fn add(&mut self, asked: Asked) {
-        self.loops.push(asked);
+    /// Has the thread ask the loop.
+    fn add(&mut self, event_loop: &EventLoop) {
+        // Without the thread nobody answers, and the program runs all the same.
+        let _ = start_listening();
+        self.loops.push(Asked {
+            handle: event_loop.handle(),
+            beat: event_loop.core().begin_dumps(),
+        });
+        self.look();
+    }
+
+    fn remove(&mut self, event_loop: &EventLoop) {
+        let handle = event_loop.handle();
+        self.loops.retain(|asked| !asked.handle.is_same(&handle));
+        event_loop.core().end_dumps();
+        self.look();
+    }
+
+    /// Has the handler ask the loop, if it can; `false` if it cannot.
+    fn add_alone(&mut self, event_loop: &EventLoop) -> bool {
+        if self.has_alone || !event_loop.core().may_be_notified_in_handler() {
+            return false;
+        }
+        // The loop must listen before the first signal can come.
+        event_loop.core().set_on_question(Some(answer_alone));
+        ALONE.set(Some(event_loop.core().scheduler.number));
+        self.has_alone = true;
+        self.look();
+        true
+    }
+
+    fn remove_alone(&mut self, event_loop: &EventLoop) {
+        ALONE.set(None);
+        event_loop.core().set_on_question(None);
+        self.has_alone = false;
+        self.look();
+    }
+
+    /// The signals are wanted if there is anybody to answer.
+    fn look(&mut self) {
+        let wanted = self.has_alone || !self.loops.is_empty();
         for ((signal, name), stand_by) in SIGNALS.into_iter().zip(&mut self.stand_bys) {
-            if stand_by.is_none() && is_free(signal) {
-                *stand_by = StandBy::new(signal, Arc::new(move || ask_all(name))).ok();
+            if stand_by.is_none() && wanted && is_free(signal) {
+                let listener = Arc::new(move || ask_all(signal, name));
+                *stand_by = StandBy::new(signal, listener, ask_alone).ok();
+            }
+            if let Some(stand_by) = stand_by {
+                stand_by.set_wanted(wanted);
             }
         }
-        self.set_wanted(true);
-    }
-
-    fn remove(&mut self, handle: &LoopHandle) {
-        self.loops.retain(|asked| !asked.handle.is_same(handle));
-        self.set_wanted(!self.loops.is_empty());
-    }
-
-    fn set_wanted(&self, wanted: bool) {
-        let stand_bys = self.stand_bys.iter().flatten();
-        stand_bys.for_each(|stand_by| stand_by.set_wanted(wanted));
     }
 }
 
 /// On the thread of the signal listeners, which must not be kept waiting.
-fn ask_all(signal: &'static str) {
+fn ask_all(number: i32, signal: &'static str) {
+    ask_alone(number);
     let loops = answering().map(|answering| answering.loops.clone());
     for asked in loops.into_iter().flatten() {
         Question { asked, signal }.ask();
     }
 }
 
-/// A loop that answers.
+/// A loop that the thread asks.
 #[derive(Clone)]
 struct Asked {
     handle: LoopHandle,
     beat: Arc<Beat>,
 }
 
+/// Inside of a signal handler, unless there is a thread: atomics, and what wakes a loop of ours (an eventfd, or a futex).
+fn ask_alone(signal: i32) {
+    for ((number, _), asked) in SIGNALS.iter().zip(&ASKED) {
+        if *number == signal {
+            asked.store(true, Ordering::Relaxed);
+        }
+    }
+    // Releases the step above.
+    if let Some(inbox) = ALONE.get() {
+        inbox.interrupt_in_handler();
+    }
+}
+
+/// On the loop's thread, in its turn.
+fn answer_alone() {
+    for ((_, name), asked) in SIGNALS.iter().zip(&ASKED) {
+        if asked.swap(false, Ordering::Relaxed) {
+            print_tasks(name);
+        }
+    }
+}
+
 /// One loop answers, while this lives.
 pub(super) struct Dumps {
     event_loop: EventLoop,
+    /// Asked by the handler, should there be no thread.
+    is_alone: bool,
 }
 
 impl Dumps {
-    /// From now on the signals are answered that nobody else deals with.
-    pub(super) fn begin(event_loop: &EventLoop) -> Dumps {
-        let asked = Asked {
-            handle: event_loop.handle(),
-            beat: event_loop.core().begin_dumps(),
-        };
+    /// From now on the signals are answered that nobody else deals with; without a thread, if `alone` and if that can be.
+    pub(super) fn begin(event_loop: &EventLoop, alone: bool) -> Dumps {
+        let mut is_alone = false;
         if let Some(mut answering) = answering() {
-            answering.add(asked);
+            is_alone = alone && answering.add_alone(event_loop);
+            if !is_alone {
+                answering.add(event_loop);
+            }
         }
         Dumps {
             event_loop: event_loop.clone(),
+            is_alone,
         }
     }
 }
 
 impl Drop for Dumps {
     fn drop(&mut self) {
-        if let Some(mut answering) = answering() {
-            answering.remove(&self.event_loop.handle());
+        let Some(mut answering) = answering() else {
+            return;
+        };
+        match self.is_alone {
+            true => answering.remove_alone(&self.event_loop),
+            false => answering.remove(&self.event_loop),
         }
-        self.event_loop.core().end_dumps();
     }
 }
 
@@ -123,7 +204,7 @@ impl Question {
         let (done, answer) = handover();
         let question = self.clone();
         let asked = self.asked.handle.call_soon_threadsafe(move || {
-            question.answer();
+            print_tasks(question.signal);
             done.give(());
         });
         if asked.is_err() {
@@ -138,16 +219,6 @@ impl Question {
         };
         // Without a thread there is nobody to say more than the loop itself.
         let _ = start_thread("asyncio-dump".into(), Box::new(wait));
-    }
-
-    /// On the loop's thread.
-    fn answer(&self) {
-        let (signal, thread) = (self.signal, self.asked.beat.thread().name());
-        let dump = dump_tasks_of(&running_loop()).to_string();
-        let dump = dump.trim_end();
-        write_to_stderr(format_args!(
-            "{signal}: the tasks of the event loop in thread '{thread}':\n{dump}"
-        ));
     }
 
     fn answer_from_outside(&self) {
@@ -165,4 +236,16 @@ impl Question {
         ));
         tell_stack(beat, word);
     }
+}
+
+/// On the loop's thread.
+fn print_tasks(signal: &str) {
+    let event_loop = running_loop();
+    let dump = dump_tasks_of(&event_loop).to_string();
+    let dump = dump.trim_end();
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    write_to_stderr(format_args!(
+        "{signal}: the tasks of the event loop in thread '{thread}':\n{dump}"
+    ));
 }

@@ -65,7 +65,9 @@ impl Observers {
             .as_deref()
             .is_some_and(|wishes| wishes.inspect);
         Observers {
-            _dumps: settings.dump_on_signal.then(|| Dumps::begin(event_loop)),
+            _dumps: settings
+                .dump_on_signal
+                .then(|| Dumps::begin(event_loop, false)),
             _inspection: begin_inspection(event_loop, inspect),
         }
     }
@@ -85,7 +87,7 @@ impl Observers {
         let inspect = wishes.is_some_and(|wishes| wishes.inspect);
         Observers {
             _inspection: begin_inspection(event_loop, inspect),
-            _dumps: dumps.then(|| Dumps::begin(event_loop)),
+            _dumps: dumps.then(|| Dumps::begin(event_loop, !options.has_other_threads())),
         }
     }
 }

@@ -11,7 +11,8 @@
 //!
 //! Who comes and goes with each runtime would install a handler and take it off again each time, which costs more than all the
 //! rest of making a runtime. Such a listener stands by ([`StandBy`]): its handler stays, and while nobody wants the signal,
-//! does what the system does about it.
+//! does what the system does about it. It does not need the thread, which each program with a single thread would pay for (glibc's
+//! allocator takes locks as soon as there is a second one): without it, the handler itself tells who stands by.
 //!
 //! This file knows neither loops nor what the listeners do.
 
@@ -43,7 +44,10 @@ static STAYS: [AtomicBool; SIGNAL_COUNT] = [const { AtomicBool::new(false) }; SI
 /// stays does what the system does.
 static WANTED: [AtomicBool; SIGNAL_COUNT] = [const { AtomicBool::new(false) }; SIGNAL_COUNT];
 
-/// The way to the thread; set before the first handler is installed.
+/// Told by the handler itself who stands by, as long as there is no thread, by number.
+static TOLD_IN_HANDLER: [OnceLock<Told>; SIGNAL_COUNT] = [const { OnceLock::new() }; SIGNAL_COUNT];
+
+/// The way to the thread; set before the first handler is installed, unless that is of one who stands by.
 static THREAD: OnceLock<Thread> = OnceLock::new();
 
 /// Who listens to what.
@@ -60,6 +64,13 @@ struct Thread {
     pid: u32,
     /// The same without a system call; a handler asks the system itself.
     fork: ForkGuard,
+}
+
+/// Who is told by the handler.
+struct Told {
+    tell: fn(i32),
+    /// The process that it lives in, as with [`Thread`].
+    pid: u32,
 }
 
 struct Table {
@@ -189,7 +200,7 @@ pub(crate) struct Subscription {
 /// There is no such signal, it cannot be caught, it means that the program is broken, or the thread cannot be started.
 pub(crate) fn subscribe(signal: i32, listener: Listener) -> io::Result<Subscription> {
     refuse(signal)?;
-    start_thread()?;
+    start_listening()?;
     let mut table = table().ok_or_else(stayed_behind)?;
     // Around the time in which the handler is in place, or a signal would meet one that nobody wants.
     let subscribed = &SUBSCRIBED[signal as usize];
@@ -306,17 +317,21 @@ pub(crate) struct StandBy {
 
 impl StandBy {
     /// Has `listener` called as [`subscribe`] does, at those times that [`set_wanted`](StandBy::set_wanted) says, and at others
-    /// at which somebody else listens.
+    /// at which somebody else listens. As long as nobody has called [`start_listening`], `tell` is called instead, with the signal's
+    /// number and *inside of the handler*: atomics, and what of the system may be called there.
     ///
     /// There is one for each signal at most.
     ///
     /// # Errors
     ///
     /// As [`subscribe`].
-    pub(crate) fn new(signal: i32, listener: Listener) -> io::Result<StandBy> {
+    pub(crate) fn new(signal: i32, listener: Listener, tell: fn(i32)) -> io::Result<StandBy> {
         refuse(signal)?;
-        start_thread()?;
         let mut table = table().ok_or_else(stayed_behind)?;
+        TOLD_IN_HANDLER[signal as usize].get_or_init(|| Told {
+            tell,
+            pid: std::process::id(),
+        });
         table.listen(signal, listener, true)?;
         Ok(StandBy { signal })
     }
@@ -362,7 +377,8 @@ fn stayed_behind() -> io::Error {
     )
 }
 
-fn start_thread() -> io::Result<()> {
+/// Starts the thread that tells the listeners, unless it runs.
+pub(crate) fn start_listening() -> io::Result<()> {
     /// Held while starting only.
     static STARTING: Mutex<()> = Mutex::new(());
 
@@ -411,14 +427,16 @@ fn owed() -> Vec<(Listener, u32)> {
     owed
 }
 
-/// Counts one signal. Runs inside of a signal handler: atomics, and one `write` to a socket.
+/// Counts one signal. Runs inside of a signal handler: atomics, and one `write` to a socket; or tells who stands by.
 ///
 /// Only the first signal of a number rings until somebody settles, so that few bytes wait in the socket: it never fills,
 /// the `write` never fails, and `errno` of the interrupted code stays as it was.
 pub(super) fn deliver(signal: i32) {
-    let Some(thread) = THREAD.get() else { return };
     let Some(delivered) = DELIVERED.get(signal as usize) else {
         return;
+    };
+    let Some(thread) = THREAD.get() else {
+        return tell_here(signal);
     };
     // A forked child has inherited the handler, but not the thread.
     if thread.pid != std::process::id() || is_idle(signal) {
@@ -426,6 +444,15 @@ pub(super) fn deliver(signal: i32) {
     }
     if delivered.fetch_add(1, Ordering::AcqRel) == 0 {
         unix::write_one(&thread.bell);
+    }
+}
+
+/// There is no thread: who stands by is told in the handler.
+fn tell_here(signal: i32) {
+    let told = TOLD_IN_HANDLER[signal as usize].get();
+    match told.filter(|told| told.pid == std::process::id()) {
+        Some(told) if !is_idle(signal) => (told.tell)(signal),
+        _ => do_as_the_system(signal),
     }
 }
 

@@ -4,6 +4,7 @@
 //! A task knows its inbox by that number, which takes half of a pointer's place: with eight bytes more, each task would need
 //! sixteen of the allocator.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::scheduler::Mail;
@@ -51,6 +52,30 @@ impl InboxNumber {
         let number = u64::from(self.0) + 1;
         let chunk = number.ilog2();
         (chunk as usize, (number - (1 << chunk)) as usize)
+    }
+}
+
+/// One inbox, or none, that a signal's handler finds without a lock.
+pub(crate) struct InboxOfHandler {
+    /// The number and one more; 0 for none.
+    number: AtomicU64,
+}
+
+impl InboxOfHandler {
+    pub(crate) const fn none() -> InboxOfHandler {
+        InboxOfHandler {
+            number: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn set(&self, number: Option<InboxNumber>) {
+        let number = number.map_or(0, |number| u64::from(number.0) + 1);
+        self.number.store(number, Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> Option<&'static Inbox<Mail>> {
+        let number = self.number.load(Ordering::Acquire).checked_sub(1)?;
+        Some(InboxNumber(number as u32).inbox())
     }
 }
 

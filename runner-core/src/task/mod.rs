@@ -4,7 +4,7 @@
 //! [`scheduler`] that a task is pushed to; time and I/O are unknown here.
 
 pub(crate) mod cell;
-mod inboxes;
+pub(crate) mod inboxes;
 pub(crate) mod inquiry;
 pub(crate) mod main_task;
 pub(crate) mod observed;

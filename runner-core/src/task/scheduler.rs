@@ -45,7 +45,7 @@ pub(crate) struct Scheduler {
     /// The door for other threads.
     pub(crate) inbox: &'static Inbox<Mail>,
     /// The same as tasks know it; compared to tell whether a wake-up comes from this loop's own thread.
-    pub(super) number: InboxNumber,
+    pub(crate) number: InboxNumber,
     /// The inbox's generation that is ours.
     pub(crate) generation: u64,
     /// In the order in which they became ready.

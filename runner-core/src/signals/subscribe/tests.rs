@@ -76,7 +76,9 @@ fn what_lies_beneath_changes_without_the_listeners_noticing() {
 }
 
 fn stand_by(signal: i32) -> StandBy {
-    StandBy::new(signal, Arc::new(|| ())).unwrap()
+    // Other tests of this process have a thread, or have not, by the order in which they run.
+    start_listening().unwrap();
+    StandBy::new(signal, Arc::new(|| ()), |_| ()).unwrap()
 }
 
 fn is_in_place(signal: i32) -> bool {
