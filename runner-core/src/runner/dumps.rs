@@ -101,6 +101,10 @@ impl Answering {
         event_loop.core().set_on_question(None);
         self.has_alone = false;
         self.look();
+        // Of the last moment: there are no tasks any more.
+        for asked in &ASKED {
+            asked.store(false, Ordering::Relaxed);
+        }
     }
 
     /// The signals are wanted if there is anybody to answer.
@@ -136,15 +140,14 @@ struct Asked {
 
 /// Inside of a signal handler, unless there is a thread: atomics, and what wakes a loop of ours (an eventfd, or a futex).
 fn ask_alone(signal: i32) {
+    let Some(inbox) = ALONE.get() else { return };
     for ((number, _), asked) in SIGNALS.iter().zip(&ASKED) {
         if *number == signal {
             asked.store(true, Ordering::Relaxed);
         }
     }
     // Releases the step above.
-    if let Some(inbox) = ALONE.get() {
-        inbox.interrupt_in_handler();
-    }
+    inbox.interrupt_in_handler();
 }
 
 /// On the loop's thread, in its turn.
