@@ -67,13 +67,15 @@ fn answering() -> Option<MutexGuard<'static, Answering>> {
 impl Answering {
     /// Has the thread ask the loop.
     fn add(&mut self, event_loop: &EventLoop) {
-        // Without the thread nobody answers, and the program runs all the same.
-        let _ = start_listening();
-        self.loops.push(Asked {
+        let asked = Asked {
             handle: event_loop.handle(),
             beat: event_loop.core().begin_dumps(),
-        });
-        self.look();
+        };
+        // Without the thread nobody answers, and the signals do what they did before.
+        if start_listening().is_ok() {
+            self.loops.push(asked);
+            self.look();
+        }
     }
 
     fn remove(&mut self, event_loop: &EventLoop) {
